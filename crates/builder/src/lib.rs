@@ -1,0 +1,6 @@
+//! Runs the build: resolve, fetch, unpack, configure in a sandbox, compose, trim, scrub, seal.
+//!
+//! Owns every process and byte of I/O of a build; refuses printing: it reports [`progress::Event`]s. Decisions that
+//! need no I/O live in `debian`, `tree` and `image`.
+
+pub mod progress;

@@ -1,0 +1,295 @@
+//! The definition as a value: what a maker writes in `appliance.toml`.
+//!
+//! These are plain data. Reading them from TOML with positions, and every check, is in `parse` and `check`.
+//! The same value, as JSON, is sealed into the image at [`SEALED_PATH`], where `init` and the agent read it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::settings::Setting;
+use crate::size::ByteSize;
+
+/// Where the definition lies in the image, as JSON.
+pub const SEALED_PATH: &str = "usr/lib/ampoule/definition.json";
+/// The folder of the template texts in the image; the file's name is the template's index, four digits.
+pub const SEALED_TEMPLATES: &str = "usr/lib/ampoule/templates";
+
+/// Everything a maker declares about an appliance.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Definition {
+    /// `[appliance]`
+    pub appliance: Identity,
+    /// `[base]`
+    pub base: Base,
+    /// `[[files]]`
+    pub files: Vec<PlacedFiles>,
+    /// `[[users]]`
+    pub users: Vec<SystemUser>,
+    /// `[units]`
+    pub units: Units,
+    /// `[[templates]]`
+    pub templates: Vec<Template>,
+    /// `[settings.NAME]`, in the order they are written: forms show them in it.
+    pub settings: Vec<Setting>,
+    /// `[settings-check]`: the maker's own check of a whole configuration, such as `apachectl configtest`.
+    pub settings_check: Option<SettingsCheck>,
+    /// `[[ports]]`
+    pub ports: Vec<Port>,
+    /// `[[state]]`
+    pub state: Vec<StateDirectory>,
+    /// `[[health]]`
+    pub health: Vec<HealthCheck>,
+    /// `[trim]`
+    pub trim: Trim,
+    /// `[resources]`
+    pub resources: Resources,
+}
+
+/// Who made the appliance and what it is called.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Identity {
+    /// Lower-case letters, digits and hyphens.
+    pub vendor: String,
+    /// Lower-case letters, digits and hyphens.
+    pub name: String,
+    /// What people call it.
+    pub title: String,
+    /// Three numbers with dots, and an optional pre-release after a hyphen: `1.4.0`, `2.0.0-rc.1`.
+    pub version: String,
+    /// One sentence.
+    pub summary: String,
+    /// An e-mail address for support.
+    pub contact: Option<String>,
+    /// Where people read more.
+    pub url: Option<String>,
+    /// The last day of support, `YYYY-MM-DD`.
+    pub end_of_support: Option<String>,
+}
+
+impl Identity {
+    /// `vendor/name`: which appliance it is, whatever its version. Written on the data partition at first boot.
+    pub fn id(&self) -> String {
+        format!("{}/{}", self.vendor, self.name)
+    }
+}
+
+/// The operating system part.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Base {
+    /// Debian code name: `bullseye`, `bookworm`, `trixie`.
+    pub suite: String,
+    /// Suites besides it, without the code name: `updates`, `security`, `backports`.
+    pub extra_suites: Vec<String>,
+    /// `main`, `contrib`, `non-free`, `non-free-firmware`.
+    pub components: Vec<String>,
+    /// Debian packages to install besides the base set.
+    pub packages: Vec<String>,
+    /// The kernel package.
+    pub kernel: String,
+    /// Debian architecture. Only `amd64` is built today.
+    pub architecture: String,
+    /// Mirror of the suites; the building machine's own apt configuration is asked when it is absent.
+    pub mirror: Option<String>,
+    /// Mirror of the security suite; see `mirror`.
+    pub security_mirror: Option<String>,
+    /// Whether recommended packages are installed.
+    pub recommends: bool,
+}
+
+/// A file or a folder beside the definition, and where it goes in the image.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct PlacedFiles {
+    /// Path relative to the definition's folder.
+    pub source: String,
+    /// Absolute path in the image.
+    pub target: String,
+    /// `user` or `user:group`; names are looked up in the image.
+    pub owner: String,
+    /// Mode of files, such as 0o644. When absent, 0644 or 0755 by the source's execute bit. Folders get 0755.
+    pub mode: Option<u32>,
+}
+
+/// A system user of the application.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct SystemUser {
+    /// The user's name; a group of the same name is made.
+    pub name: String,
+    /// Home directory; nothing is created there.
+    pub home: String,
+    /// Groups it is also a member of.
+    pub groups: Vec<String>,
+}
+
+/// systemd units.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Units {
+    /// Unit files beside the definition, added to the image.
+    pub add: Vec<String>,
+    /// Units started at boot.
+    pub enable: Vec<String>,
+    /// Units that a package enables and that are not started.
+    pub disable: Vec<String>,
+    /// Units that can not be started at all.
+    pub mask: Vec<String>,
+    /// Units that keep their own sandboxing, without the hardening Ampoule adds to enabled services.
+    pub unhardened: Vec<String>,
+}
+
+/// A file rendered from the settings at every boot and after every change.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Template {
+    /// Template text beside the definition. Settings appear as `{{ site_name }}`: hyphens become underscores.
+    pub source: String,
+    /// Absolute path below `/etc`, `/run` or `/var` that is written.
+    pub target: String,
+    /// `user` or `user:group`.
+    pub owner: String,
+    /// Mode, 0o644 when absent.
+    pub mode: u32,
+}
+
+/// The maker's own check of rendered settings.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct SettingsCheck {
+    /// Program and arguments. Exit code 0 means good; what it prints is shown to the person who made the change.
+    pub command: Vec<String>,
+}
+
+/// A network port the appliance answers on. All others are closed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Port {
+    /// 1 to 65535.
+    pub port: u16,
+    /// Protocol.
+    pub protocol: Protocol,
+    /// What it is for, in a few words.
+    pub purpose: String,
+    /// Scheme and path of the page a person opens, for the status card: `https`, `/`.
+    pub url_scheme: Option<String>,
+}
+
+/// Transport protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Protocol {
+    /// TCP
+    Tcp,
+    /// UDP
+    Udp,
+}
+
+/// A directory that survives a patch.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct StateDirectory {
+    /// Absolute path.
+    pub path: String,
+    /// `user` or `user:group`; when absent, as the image has it.
+    pub owner: Option<String>,
+    /// Mode; when absent, as the image has it, or 0o750.
+    pub mode: Option<u32>,
+    /// What it holds, in a few words.
+    pub purpose: String,
+}
+
+/// A check that decides whether the appliance is healthy.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct HealthCheck {
+    /// Short name, shown to people.
+    pub name: String,
+    /// What is checked.
+    #[serde(flatten)]
+    pub probe: Probe,
+    /// Seconds one attempt may take.
+    pub timeout: u32,
+    /// Seconds after boot within which it has to pass for the first time.
+    pub grace: u32,
+}
+
+/// What a health check looks at.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind")]
+pub enum Probe {
+    /// A GET request answers with the expected status.
+    Http {
+        /// `http://` or `https://`, to the appliance itself. Certificates are not judged.
+        url: String,
+        /// Expected status code.
+        status: u16,
+        /// Text that the body has to contain.
+        contains: Option<String>,
+    },
+    /// A TCP connection can be made.
+    Tcp {
+        /// Port on localhost.
+        port: u16,
+    },
+    /// A unit is active.
+    Unit {
+        /// Unit name.
+        unit: String,
+    },
+    /// A command exits with 0.
+    Command {
+        /// Program and arguments.
+        command: Vec<String>,
+        /// User that runs it.
+        user: Option<String>,
+    },
+}
+
+/// Changes to the trim rules.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Trim {
+    /// Rules that are switched off, by name.
+    pub keep: Vec<String>,
+    /// Rules of the maker's own.
+    pub rules: Vec<TrimRule>,
+}
+
+/// A named set of paths that an appliance does not need.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct TrimRule {
+    /// Lower-case letters, digits and hyphens.
+    pub name: String,
+    /// Why, in one sentence.
+    pub why: String,
+    /// Patterns of absolute paths; `*` stays inside one component, `**` crosses them.
+    pub paths: Vec<String>,
+    /// Patterns that are kept although `paths` names them.
+    pub except: Vec<String>,
+}
+
+/// What the virtual machine is given.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Resources {
+    /// Memory.
+    pub memory: ByteSize,
+    /// Virtual CPUs.
+    pub cpus: u32,
+    /// Size of the data partition or disk.
+    pub data: ByteSize,
+}
+
+impl Default for Resources {
+    fn default() -> Self {
+        Self { memory: ByteSize(1 << 30), cpus: 1, data: ByteSize(2 << 30) }
+    }
+}
+
+/// Values of settings by name, as they are stored and sent.
+pub type SettingValues = BTreeMap<String, crate::settings::Value>;

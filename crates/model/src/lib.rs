@@ -1,0 +1,17 @@
+//! The words of Ampoule as types: digests, names, the definition, settings and the control protocol.
+//!
+//! Owns the meaning of `appliance.toml` and every rule that can be checked without looking outside of it and the
+//! files beside it. Refuses all I/O: texts come in as strings, files beside the definition through
+//! [`definition`], the time as a value.
+//!
+//! Depends on serde, a TOML parser that keeps source positions, and the template engine whose syntax the
+
+pub mod control;
+pub mod definition;
+pub mod digest;
+pub mod settings;
+pub mod size;
+
+pub use definition::Definition;
+pub use digest::Sha256Digest;
+pub use size::ByteSize;
