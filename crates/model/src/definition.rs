@@ -271,6 +271,8 @@ pub struct TrimRule {
     pub paths: Vec<String>,
     /// Patterns that are kept although `paths` names them.
     pub except: Vec<String>,
+    /// Packages whose files are removed, all of them.
+    pub packages: Vec<String>,
 }
 
 /// What the virtual machine is given.

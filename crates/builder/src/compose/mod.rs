@@ -1,0 +1,246 @@
+//! From the configured base to the tree that is sealed: the maker's files, users, units, Ampoule's own parts, trimmed.
+//!
+//! Everything happens on the tree value; nothing is written to the building machine. What compose cannot do in
+//! memory (maintainer scripts) happened in the base already.
+
+use std::io;
+use std::path::Path;
+
+use model::Definition;
+use tree::{ContentSource, Origin, Tree, TreePath};
+
+pub mod accounts;
+pub mod contents;
+pub mod draft;
+pub mod install_section;
+mod place;
+pub mod rules;
+mod sealed;
+pub mod units;
+
+use accounts::{AccountError, Accounts};
+use contents::Contents;
+use draft::Draft;
+pub use sealed::GuestPrograms;
+
+/// Why composing failed. Nothing was written.
+#[derive(Debug, thiserror::Error)]
+pub enum ComposeError {
+    /// A file could not be read.
+    #[error("can not read `{path}`")]
+    Read {
+        /// File beside the definition, or path in the image.
+        path: String,
+        /// Cause.
+        #[source]
+        source: io::Error,
+    },
+    /// A path can not be in an image.
+    #[error("`{path}` {why}")]
+    Path {
+        /// The path.
+        path: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// Two things want the same path and can not both have it.
+    #[error("{0}")]
+    Conflict(Box<Conflict>),
+    /// An owner does not exist.
+    #[error("{place} can not be owned as declared")]
+    Account {
+        /// What was to be owned.
+        place: String,
+        /// Which name.
+        #[source]
+        source: AccountError,
+    },
+    /// A declared user can not be made.
+    #[error("can not add the declared users")]
+    Users(#[source] AccountError),
+    /// A unit that no package brings and the definition does not add.
+    #[error("unit `{unit}` is not in the image{}", near.as_ref().map(|near| format!(" (is `{near}` meant?)")).unwrap_or_default())]
+    UnknownUnit {
+        /// The name.
+        unit: String,
+        /// The most similar unit there is.
+        near: Option<String>,
+    },
+    /// The unit has no `[Install]` section.
+    #[error("unit `{unit}` can not be enabled: it has no [Install] section")]
+    NotInstallable {
+        /// The name.
+        unit: String,
+    },
+    /// `trim.keep` names a rule that does not exist.
+    #[error("trim rule `{rule}` does not exist; there are: {known}")]
+    UnknownTrimRule {
+        /// The name.
+        rule: String,
+        /// All names.
+        known: String,
+    },
+    /// A trim pattern can not be understood.
+    #[error("trim rule `{rule}` has a bad pattern")]
+    Pattern {
+        /// The rule.
+        rule: String,
+        /// Cause.
+        #[source]
+        source: tree::trim::PatternError,
+    },
+}
+
+/// Two origins of one path, one of them a directory and the other not.
+#[derive(Debug)]
+pub struct Conflict {
+    /// The path.
+    pub path: TreePath,
+    /// What was there.
+    pub first: Origin,
+    /// What came.
+    pub second: Origin,
+}
+
+impl std::fmt::Display for Conflict {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let name = |origin: &Origin| match origin {
+            Origin::Package(name) => format!("package `{name}`"),
+            Origin::Maker(path) => format!("your file `{path}`"),
+            Origin::Generator(name) => format!("generator `{name}`"),
+        };
+        write!(
+            f,
+            "`{}` is a directory for one and not for the other of {} and {}",
+            self.path,
+            name(&self.first),
+            name(&self.second)
+        )
+    }
+}
+
+/// A composed tree with its contents.
+pub struct Composed<'a> {
+    /// What will be sealed.
+    pub tree: Tree,
+    /// Where its bytes are.
+    pub contents: Contents<'a>,
+    /// What the compose-phase rules removed.
+    pub removed: Vec<tree::trim::RuleReport>,
+}
+
+/// Composes the tree of an image.
+pub fn compose<'a>(
+    definition: &Definition,
+    folder: &Path,
+    base: Tree,
+    base_contents: &'a dyn ContentSource,
+    programs: &GuestPrograms,
+) -> Result<Composed<'a>, ComposeError> {
+    let mut draft = Draft { tree: base, contents: Contents::over(base_contents) };
+    let accounts = add_users(&mut draft, definition)?;
+    for files in &definition.files {
+        place::place_files(&mut draft, folder, files, &accounts)?;
+    }
+    place::place_templates(&mut draft, folder, &definition.templates)?;
+    check_owners(definition, &accounts)?;
+    sealed::seal_in(&mut draft, definition, programs)?;
+    units::apply_units(&mut draft, folder, &definition.units)?;
+    check_referenced_units(&draft, definition)?;
+    let removed = trim(&mut draft, definition)?;
+    Ok(Composed { tree: draft.tree, contents: draft.contents, removed })
+}
+
+/// The origin of something Ampoule makes.
+fn generated(name: &str) -> Origin {
+    Origin::Generator(name.to_owned())
+}
+
+fn add_users(draft: &mut Draft<'_>, definition: &Definition) -> Result<Accounts, ComposeError> {
+    let mut accounts = Accounts {
+        passwd: draft.read_text("/etc/passwd")?.unwrap_or_default(),
+        group: draft.read_text("/etc/group")?.unwrap_or_default(),
+        shadow: draft.read_text("/etc/shadow")?.unwrap_or_default(),
+    };
+    if definition.users.is_empty() {
+        return Ok(accounts);
+    }
+    accounts.add(&definition.users).map_err(ComposeError::Users)?;
+    let origin = generated("accounts");
+    draft.rewrite("/etc/passwd", accounts.passwd.clone(), &origin)?;
+    draft.rewrite("/etc/group", accounts.group.clone(), &origin)?;
+    draft.rewrite("/etc/shadow", accounts.shadow.clone(), &origin)?;
+    Ok(accounts)
+}
+
+/// Owners that are only used in the appliance are looked up here too, so that a typo fails the build and not the boot.
+fn check_owners(definition: &Definition, accounts: &Accounts) -> Result<(), ComposeError> {
+    let templates = definition.templates.iter().map(|template| (&template.target, Some(&template.owner)));
+    let state = definition.state.iter().map(|state| (&state.path, state.owner.as_ref()));
+    for (path, owner) in templates.chain(state) {
+        if let Some(owner) = owner {
+            let place = || format!("`{path}`");
+            accounts.owner(owner).map_err(|source| ComposeError::Account { place: place(), source })?;
+        }
+    }
+    Ok(())
+}
+
+/// Units that settings restart and health checks look at have to exist.
+fn check_referenced_units(draft: &Draft<'_>, definition: &Definition) -> Result<(), ComposeError> {
+    let known = units::known_units(draft);
+    let is_known = |unit: &str| {
+        known.contains(unit)
+            || unit.split_once('@').is_some_and(|(stem, rest)| {
+                rest.rsplit_once('.').is_some_and(|(_, kind)| known.contains(&format!("{stem}@.{kind}")))
+            })
+    };
+    let from_settings =
+        definition.settings.iter().flat_map(|setting| setting.restarts.iter().chain(&setting.reloads));
+    let from_health = definition.health.iter().filter_map(|check| match &check.probe {
+        model::definition::Probe::Unit { unit } => Some(unit),
+        _ => None,
+    });
+    match from_settings.chain(from_health).find(|unit| !is_known(unit)) {
+        Some(unit) => Err(ComposeError::UnknownUnit { unit: unit.clone(), near: None }),
+        None => Ok(()),
+    }
+}
+
+fn trim(
+    draft: &mut Draft<'_>,
+    definition: &Definition,
+) -> Result<Vec<tree::trim::RuleReport>, ComposeError> {
+    if let Some(rule) = rules::unknown_kept_rules(&definition.trim).into_iter().next() {
+        let known = rules::BUILTIN_RULES.iter().map(|rule| rule.name).collect::<Vec<_>>().join(", ");
+        return Err(ComposeError::UnknownTrimRule { rule, known });
+    }
+    let rules = rules::compose_rules(&definition.trim, &draft.tree)?;
+    let reports = tree::trim::apply(&mut draft.tree, &rules);
+    remove_dangling_unit_links(draft);
+    Ok(reports)
+}
+
+/// A unit whose file was trimmed leaves its enabling links behind; systemd would report each of them at every boot.
+fn remove_dangling_unit_links(draft: &mut Draft<'_>) {
+    let is_dangling = |path: &TreePath, entry: &tree::Entry| match &entry.node {
+        tree::Node::Symlink { target } if path.to_string().starts_with("/etc/systemd/system/") => {
+            target != "/dev/null"
+                && target.starts_with('/')
+                && !draft
+                    .resolve(target)
+                    .is_ok_and(|resolved| draft.tree.entries.contains_key(&resolved))
+        }
+        _ => false,
+    };
+    let dangling: Vec<TreePath> = draft
+        .tree
+        .entries
+        .iter()
+        .filter(|(path, entry)| is_dangling(path, entry))
+        .map(|(path, _)| path.clone())
+        .collect();
+    for path in dangling {
+        draft.tree.entries.remove(&path);
+    }
+}

@@ -1,0 +1,398 @@
+//! The named trim rules that every image starts from. A definition switches them off by name and adds its own.
+
+use model::definition::{Trim, TrimRule};
+
+/// When a rule is applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// While packages are unpacked: maintainer scripts do not need these files, and what is never written is fastest.
+    Unpack,
+    /// After the maker's files are in.
+    Compose,
+}
+
+/// A rule that comes with Ampoule.
+#[derive(Clone, Copy, Debug)]
+pub struct BuiltinRule {
+    /// Lower-case letters and hyphens.
+    pub name: &'static str,
+    /// Why an appliance does not need it.
+    pub why: &'static str,
+    /// When.
+    pub phase: Phase,
+    /// Patterns of paths.
+    pub paths: &'static [&'static str],
+    /// Patterns kept although `paths` names them.
+    pub except: &'static [&'static str],
+    /// Packages whose files go, all of them.
+    pub packages: &'static [&'static str],
+    /// The rule is skipped when one of these packages is installed: it would need what the rule removes.
+    pub unless: &'static [&'static str],
+}
+
+const NO_RULE: BuiltinRule =
+    BuiltinRule { name: "", why: "", phase: Phase::Compose, paths: &[], except: &[], packages: &[], unless: &[] };
+
+/// All of them, in the order in which they are applied. A file counts for the first rule that names it.
+pub const BUILTIN_RULES: &[BuiltinRule] = &[
+    BuiltinRule {
+        name: "documentation",
+        why: "nobody reads manuals inside an appliance; changelogs and licences stay in the release's documents",
+        phase: Phase::Unpack,
+        paths: &[
+            "/usr/share/doc/**",
+            "/usr/share/man/**",
+            "/usr/share/info/**",
+            "/usr/share/doc-base/**",
+            "/usr/share/lintian/**",
+            "/usr/share/linda/**",
+            "/usr/share/bug/**",
+            "/usr/share/reportbug/**",
+            "/usr/share/gtk-doc/**",
+            "/usr/share/help/**",
+            "/usr/share/groff/**",
+            "/usr/share/common-licenses/**",
+        ],
+        ..NO_RULE
+    },
+    BuiltinRule {
+        name: "translations",
+        why: "the appliance speaks through its application; the system's own messages stay in English",
+        phase: Phase::Unpack,
+        paths: &["/usr/share/locale/**", "/usr/share/i18n/**", "/usr/share/perl5/Locale/**"],
+        except: &["/usr/share/locale/locale.alias"],
+        ..NO_RULE
+    },
+    BuiltinRule {
+        name: "desktop-and-editors",
+        why: "completions, menus, icons and editor files are for people at a shell or a desktop",
+        phase: Phase::Unpack,
+        paths: &[
+            "/usr/share/bash-completion/**",
+            "/usr/share/zsh/**",
+            "/usr/share/fish/**",
+            "/usr/share/applications/**",
+            "/usr/share/icons/**",
+            "/usr/share/pixmaps/**",
+            "/usr/share/menu/**",
+            "/usr/share/vim/**",
+            "/usr/share/emacs/**",
+            "/usr/share/apport/**",
+            "/usr/share/nano/**",
+            "/usr/share/polkit-1/actions/org.dpkg.**",
+            "/usr/share/gdb/**",
+            "/etc/skel/**",
+            "/etc/update-motd.d/**",
+        ],
+        ..NO_RULE
+    },
+    BuiltinRule {
+        name: "kernel-modules-without-use",
+        why: "no hypervisor or cloud shows this hardware or needs this protocol, and each module is attack surface",
+        phase: Phase::Unpack,
+        paths: &["/usr/lib/modules/*/kernel/**", "/lib/modules/*/kernel/**"],
+        except: KEPT_MODULES,
+        ..NO_RULE
+    },
+    BuiltinRule {
+        name: "kernel-build-files",
+        why: "symbol maps and build options are for kernel developers; the options stay in the release's documents",
+        phase: Phase::Unpack,
+        paths: &["/boot/System.map-*", "/usr/lib/linux-image-*/**", "/usr/lib/debug/**"],
+        ..NO_RULE
+    },
+    BuiltinRule {
+        name: "hardware-database",
+        why: "names of USB and PCI devices are not shown anywhere",
+        phase: Phase::Unpack,
+        paths: &["/usr/lib/udev/hwdb.d/**", "/lib/udev/hwdb.d/**", "/usr/lib/udev/hwdb.bin", "/etc/udev/hwdb.bin"],
+        ..NO_RULE
+    },
+    BuiltinRule {
+        name: "boot-files",
+        why: "kernel and initrd boot from the UKI on the EFI partition, not from the root file system",
+        paths: &["/boot/**", "/vmlinuz*", "/initrd.img*"],
+        ..NO_RULE
+    },
+    BuiltinRule {
+        name: "package-managers",
+        why: "a sealed image is patched whole; its package list is in the release's documents",
+        paths: &[
+            "/var/lib/dpkg/**",
+            "/var/lib/apt/**",
+            "/var/cache/apt/**",
+            "/var/cache/debconf/**",
+            "/var/log/apt/**",
+            "/var/log/dpkg.log",
+            "/var/log/alternatives.log",
+            "/var/log/bootstrap.log",
+            "/var/lib/ucf/**",
+            "/var/lib/pam/**",
+            "/var/lib/systemd/deb-systemd-*/**",
+            "/usr/share/debconf/**",
+            "/usr/share/keyrings/**",
+            "/etc/apt/**",
+            "/etc/dpkg/**",
+            "/etc/kernel/**",
+            "/etc/cron.daily/apt-compat",
+            "/etc/cron.daily/dpkg",
+            "/etc/alternatives/README",
+            "/usr/bin/ucf*",
+            "/usr/bin/deb-systemd-*",
+            "/usr/sbin/invoke-rc.d",
+            "/usr/sbin/update-rc.d",
+            "/usr/sbin/policy-rc.d",
+            "/usr/bin/update-alternatives",
+            "/usr/bin/debconf*",
+            "/usr/share/sensible-utils/**",
+        ],
+        packages: &[
+            "apt",
+            "dpkg",
+            "debconf",
+            "debian-archive-keyring",
+            "libapt-pkg6.0",
+            "libapt-pkg6.0t64",
+            "libapt-pkg7.0",
+            "gpgv",
+            "sqv",
+            "ucf",
+            "init-system-helpers",
+            "libdebconfclient0",
+            "sensible-utils",
+            "adduser",
+            "apt-listchanges",
+            "apt-utils",
+            "usr-is-merged",
+            "usrmerge",
+        ],
+        ..NO_RULE
+    },
+    BuiltinRule {
+        name: "initramfs-tools",
+        why: "the initrd is one static program, made when the image is built",
+        paths: &["/etc/initramfs-tools/**", "/var/lib/initramfs-tools/**", "/usr/share/initramfs-tools/**"],
+        packages: &[
+            "initramfs-tools",
+            "initramfs-tools-core",
+            "initramfs-tools-bin",
+            "dracut-install",
+            "klibc-utils",
+            "libklibc",
+            "linux-base",
+            "cpio",
+            "busybox",
+        ],
+        ..NO_RULE
+    },
+    BuiltinRule {
+        name: "perl-of-the-package-manager",
+        why: "the small Perl of Debian's essential set serves maintainer scripts, which never run again",
+        packages: &["perl-base", "libtext-charwidth-perl", "libtext-wrapi18n-perl"],
+        unless: &["perl"],
+        ..NO_RULE
+    },
+    BuiltinRule {
+        name: "console-tools",
+        why: "tools for people at a shell, and there is no shell to sit at",
+        paths: &[
+            "/usr/bin/bashbug",
+            "/usr/bin/chage",
+            "/usr/bin/chfn",
+            "/usr/bin/chsh",
+            "/usr/bin/expiry",
+            "/usr/bin/faillog",
+            "/usr/bin/gpasswd",
+            "/usr/bin/last",
+            "/usr/bin/lastb",
+            "/usr/bin/lastlog*",
+            "/usr/bin/login",
+            "/usr/bin/mesg",
+            "/usr/bin/newgrp",
+            "/usr/bin/passwd",
+            "/usr/bin/script",
+            "/usr/bin/scriptlive",
+            "/usr/bin/scriptreplay",
+            "/usr/bin/sg",
+            "/usr/bin/su",
+            "/usr/bin/utmpdump",
+            "/usr/bin/wall",
+            "/usr/bin/write*",
+            "/usr/sbin/agetty",
+            "/usr/sbin/getty",
+            "/usr/sbin/sulogin",
+            "/usr/sbin/chpasswd",
+            "/usr/sbin/chgpasswd",
+            "/usr/sbin/newusers",
+            "/usr/sbin/vipw",
+            "/usr/sbin/vigr",
+            "/usr/share/tabset/**",
+            "/usr/lib/terminfo/**",
+            "/usr/share/terminfo/**",
+        ],
+        except: &[
+            "/usr/share/terminfo/l/linux",
+            "/usr/share/terminfo/v/vt220",
+            "/usr/share/terminfo/d/dumb",
+            "/usr/lib/terminfo/l/linux",
+            "/usr/lib/terminfo/v/vt220",
+            "/usr/lib/terminfo/d/dumb",
+        ],
+        packages: &["ncurses-bin", "login", "passwd", "libpam-runtime"],
+        ..NO_RULE
+    },
+    BuiltinRule {
+        name: "disk-tools",
+        why: "the disk is laid out by the builder and by init; nobody partitions an appliance by hand",
+        paths: &[
+            "/usr/sbin/addpart",
+            "/usr/sbin/badblocks",
+            "/usr/sbin/blkdiscard",
+            "/usr/sbin/blkzone",
+            "/usr/sbin/cfdisk",
+            "/usr/sbin/chcpu",
+            "/usr/sbin/ctrlaltdel",
+            "/usr/sbin/debugfs",
+            "/usr/sbin/delpart",
+            "/usr/sbin/dumpe2fs",
+            "/usr/sbin/e2freefrag",
+            "/usr/sbin/e2image",
+            "/usr/sbin/e2label",
+            "/usr/sbin/e2mmpstatus",
+            "/usr/sbin/e2scrub*",
+            "/usr/sbin/e2undo",
+            "/usr/sbin/e4crypt",
+            "/usr/sbin/e4defrag",
+            "/usr/sbin/fdformat",
+            "/usr/sbin/fdisk",
+            "/usr/sbin/filefrag",
+            "/usr/sbin/fsck.cramfs",
+            "/usr/sbin/fsck.minix",
+            "/usr/sbin/isosize",
+            "/usr/sbin/ldattach",
+            "/usr/sbin/logsave",
+            "/usr/sbin/mke2fs",
+            "/usr/sbin/mkfs.bfs",
+            "/usr/sbin/mkfs.cramfs",
+            "/usr/sbin/mkfs.ext*",
+            "/usr/sbin/mkfs.minix",
+            "/usr/sbin/mklost+found",
+            "/usr/sbin/mkswap",
+            "/usr/sbin/partx",
+            "/usr/sbin/raw",
+            "/usr/sbin/readprofile",
+            "/usr/sbin/resize2fs",
+            "/usr/sbin/resizepart",
+            "/usr/sbin/rtcwake",
+            "/usr/sbin/sfdisk",
+            "/usr/sbin/swaplabel",
+            "/usr/sbin/switch_root",
+            "/usr/sbin/tune2fs",
+            "/usr/sbin/wipefs",
+            "/usr/sbin/zramctl",
+            "/usr/bin/btrfs-convert",
+            "/usr/bin/btrfs-find-root",
+            "/usr/bin/btrfs-image",
+            "/usr/bin/btrfs-map-logical",
+            "/usr/bin/btrfs-select-super",
+            "/usr/bin/btrfstune",
+            "/usr/sbin/btrfs-convert",
+            "/usr/sbin/btrfs-image",
+        ],
+        packages: &["e2fsprogs", "logsave", "libss2"],
+        ..NO_RULE
+    },
+    BuiltinRule {
+        name: "installation-generators",
+        why: "init has done what these systemd generators do, and done it verified",
+        paths: &[
+            "/usr/lib/systemd/system-generators/systemd-bless-boot-generator",
+            "/usr/lib/systemd/system-generators/systemd-cryptsetup-generator",
+            "/usr/lib/systemd/system-generators/systemd-debug-generator",
+            "/usr/lib/systemd/system-generators/systemd-fstab-generator",
+            "/usr/lib/systemd/system-generators/systemd-getty-generator",
+            "/usr/lib/systemd/system-generators/systemd-gpt-auto-generator",
+            "/usr/lib/systemd/system-generators/systemd-hibernate-resume-generator",
+            "/usr/lib/systemd/system-generators/systemd-integritysetup-generator",
+            "/usr/lib/systemd/system-generators/systemd-rc-local-generator",
+            "/usr/lib/systemd/system-generators/systemd-veritysetup-generator",
+        ],
+        ..NO_RULE
+    },
+];
+
+/// What stays of the kernel's modules: everything a virtual machine can meet.
+const KEPT_MODULES: &[&str] = &[
+    "/usr/lib/modules/*/kernel/arch/**",
+    "/usr/lib/modules/*/kernel/crypto/**",
+    "/usr/lib/modules/*/kernel/lib/**",
+    "/usr/lib/modules/*/kernel/block/**",
+    "/usr/lib/modules/*/kernel/mm/**",
+    "/usr/lib/modules/*/kernel/security/**",
+    "/usr/lib/modules/*/kernel/virt/**",
+    "/usr/lib/modules/*/kernel/fs/{autofs,btrfs,configfs,efivarfs,erofs,exfat,ext4,fat,fuse,isofs,jbd2,nls,overlayfs,pstore,quota,squashfs,udf,xfs}/**",
+    "/usr/lib/modules/*/kernel/fs/{binfmt_misc,mbcache}*",
+    "/usr/lib/modules/*/kernel/fs/{nfs,nfs_common,nfsd,lockd,smb,cifs,netfs,fscache}/**",
+    "/usr/lib/modules/*/kernel/net/{802,8021q,bridge,core,ipv4,ipv6,key,llc,netfilter,netlink,packet,sched,sunrpc,tls,unix,vmw_vsock,wireguard,xfrm,dns_resolver}/**",
+    "/usr/lib/modules/*/kernel/drivers/ata/{ahci,libahci,libata,ata_generic,ata_piix}*",
+    "/usr/lib/modules/*/kernel/drivers/block/{virtio_blk,xen-blkfront,loop,nbd,brd}*",
+    "/usr/lib/modules/*/kernel/drivers/block/zram/**",
+    "/usr/lib/modules/*/kernel/drivers/cdrom/**",
+    "/usr/lib/modules/*/kernel/drivers/char/hw_random/{rng-core,virtio-rng}*",
+    "/usr/lib/modules/*/kernel/drivers/char/tpm/**",
+    "/usr/lib/modules/*/kernel/drivers/char/virtio_console*",
+    "/usr/lib/modules/*/kernel/drivers/firmware/{qemu_fw_cfg,dmi-sysfs}*",
+    "/usr/lib/modules/*/kernel/drivers/hv/**",
+    "/usr/lib/modules/*/kernel/drivers/hid/{hid,hid-generic,hid-hyperv}.*",
+    "/usr/lib/modules/*/kernel/drivers/i2c/busses/i2c-{piix4,i801,smbus}*",
+    "/usr/lib/modules/*/kernel/drivers/input/{evdev,ff-memless}*",
+    "/usr/lib/modules/*/kernel/drivers/input/serio/hyperv-keyboard*",
+    "/usr/lib/modules/*/kernel/drivers/md/{dm-*,raid*,md-mod,linear,bcache}*",
+    "/usr/lib/modules/*/kernel/drivers/md/{bcache,persistent-data}/**",
+    "/usr/lib/modules/*/kernel/drivers/message/fusion/**",
+    "/usr/lib/modules/*/kernel/drivers/misc/vmw_*/**",
+    "/usr/lib/modules/*/kernel/drivers/misc/vmw_balloon*",
+    "/usr/lib/modules/*/kernel/drivers/net/{bonding,dummy,ifb,macvlan,macvtap,mii,tap,tun,veth,virtio_net,vxlan,wireguard,xen-netfront,net_failover,geneve,vrf,vsockmon,nlmon}*",
+    "/usr/lib/modules/*/kernel/drivers/net/{bonding,hyperv,ipvlan,team,vmxnet3,vxlan,wireguard,xen-netback}/**",
+    "/usr/lib/modules/*/kernel/drivers/net/ethernet/amazon/**",
+    "/usr/lib/modules/*/kernel/drivers/net/ethernet/amd/pcnet32*",
+    "/usr/lib/modules/*/kernel/drivers/net/ethernet/google/**",
+    "/usr/lib/modules/*/kernel/drivers/net/ethernet/intel/{e1000,e1000e,iavf,igbvf,ixgbevf}/**",
+    "/usr/lib/modules/*/kernel/drivers/net/ethernet/intel/libeth/**",
+    "/usr/lib/modules/*/kernel/drivers/net/ethernet/intel/libie/**",
+    "/usr/lib/modules/*/kernel/drivers/net/ethernet/microsoft/**",
+    "/usr/lib/modules/*/kernel/drivers/net/ethernet/realtek/{8139cp,8139too}*",
+    "/usr/lib/modules/*/kernel/drivers/nvdimm/**",
+    "/usr/lib/modules/*/kernel/drivers/nvme/{common,host}/**",
+    "/usr/lib/modules/*/kernel/drivers/pci/**",
+    "/usr/lib/modules/*/kernel/drivers/ptp/**",
+    "/usr/lib/modules/*/kernel/drivers/pps/**",
+    "/usr/lib/modules/*/kernel/drivers/scsi/{hv_storvsc,scsi_common,scsi_mod,scsi_transport_fc,scsi_transport_spi,scsi_transport_sas,sd_mod,sg,sr_mod,virtio_scsi,vmw_pvscsi,xen-scsifront}*",
+    "/usr/lib/modules/*/kernel/drivers/{target,vdpa,vfio,vhost,virt,virtio,xen,dax,acpi}/**",
+    "/usr/lib/modules/*/kernel/drivers/uio/**",
+    "/usr/lib/modules/*/kernel/drivers/watchdog/{i6300esb,iTCO_wdt,iTCO_vendor_support,softdog,watchdog,xen_wdt}*",
+];
+
+/// The rules in force: built in ones that the definition keeps, then the maker's own.
+pub fn rules_in_force(trim: &Trim) -> Vec<(Phase, TrimRule, &'static [&'static str])> {
+    let owned = |texts: &[&str]| texts.iter().map(|text| text.to_string()).collect();
+    let builtin = BUILTIN_RULES.iter().filter(|rule| !trim.keep.iter().any(|kept| kept == rule.name));
+    let builtin = builtin.map(|rule| {
+        let trim_rule = TrimRule {
+            name: rule.name.to_owned(),
+            why: rule.why.to_owned(),
+            paths: owned(rule.paths),
+            except: owned(rule.except),
+            packages: owned(rule.packages),
+        };
+        (rule.phase, trim_rule, rule.unless)
+    });
+    let own = trim.rules.iter().map(|rule| (Phase::Compose, rule.clone(), &[] as &[&str]));
+    builtin.chain(own).collect()
+}
+
+/// Names in `trim.keep` that no built in rule has.
+pub fn unknown_kept_rules(trim: &Trim) -> Vec<String> {
+    let is_known = |name: &&String| BUILTIN_RULES.iter().any(|rule| rule.name == **name);
+    trim.keep.iter().filter(|name| !is_known(name)).cloned().collect()
+}

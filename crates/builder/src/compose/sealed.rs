@@ -1,0 +1,213 @@
+//! What Ampoule itself puts into every image, and what it closes: the agent, the definition, mount points, no logins,
+//! the firewall.
+
+use model::Definition;
+use model::definition::SEALED_PATH;
+use tree::Node;
+
+use super::draft::{Attributes, Draft, ROOT};
+use super::units::{enable, mask};
+use super::{ComposeError, generated};
+
+/// The agent's unit, kept with the agent.
+const AGENT_UNIT: &str = include_str!("../../../agent/units/ampoule-agent.service");
+
+/// Units that would let somebody in, or that maintain what a sealed image does not have.
+/// Those an image does not contain are skipped.
+const MASKED: &[(&str, &str)] = &[
+    ("getty@.service", "no login on consoles; the agent draws the status card"),
+    ("serial-getty@.service", "no login on consoles"),
+    ("console-getty.service", "no login on consoles"),
+    ("container-getty@.service", "no login on consoles"),
+    ("autovt@.service", "no login on consoles"),
+    ("debug-shell.service", "no shell"),
+    ("emergency.service", "no shell; the agent reports failures"),
+    ("rescue.service", "no shell; the agent reports failures"),
+    ("apt-daily.timer", "patches come whole, never by package"),
+    ("apt-daily-upgrade.timer", "patches come whole, never by package"),
+    ("dpkg-db-backup.timer", "there is no package database"),
+    ("systemd-firstboot.service", "settings come from the agent"),
+    ("systemd-machine-id-commit.service", "init keeps the machine id on data"),
+    ("systemd-pcrphase-sysinit.service", "not measured"),
+    ("systemd-hwdb-update.service", "the hardware database is built, not updated"),
+    ("ldconfig.service", "the cache is built, root is read-only"),
+    ("systemd-update-done.service", "root is read-only"),
+    ("systemd-sysusers.service", "users are made when the image is built"),
+    ("systemd-journal-catalog-update.service", "the catalogue is built, root is read-only"),
+    ("systemd-remount-fs.service", "init mounts root, for good"),
+];
+
+/// Directories that are mount points or have to exist on a read-only root.
+const DIRECTORIES: &[(&str, u32)] = &[
+    ("/data", 0o755),
+    ("/dev", 0o755),
+    ("/etc", 0o755),
+    ("/proc", 0o555),
+    ("/run", 0o755),
+    ("/sys", 0o555),
+    ("/tmp", 0o1777),
+    ("/var", 0o755),
+    ("/var/log", 0o755),
+    ("/var/log/journal", 0o2755),
+];
+
+/// Programs of the guest, as bytes.
+pub struct GuestPrograms {
+    /// `ampoule-agent`, static.
+    pub agent: Vec<u8>,
+    /// `ampoule-init`, static.
+    pub init: Vec<u8>,
+}
+
+/// Adds the agent, the sealed definition and the mount points, and closes the ways in.
+pub fn seal_in(
+    draft: &mut Draft<'_>,
+    definition: &Definition,
+    programs: &GuestPrograms,
+) -> Result<(), ComposeError> {
+    let origin = generated("ampoule");
+    let program = Attributes { owner: ROOT, mode: 0o755 };
+    let text = Attributes { owner: ROOT, mode: 0o644 };
+    draft.put_bytes("/usr/lib/ampoule/agent", programs.agent.clone(), program, &origin)?;
+    draft.put_bytes("/usr/lib/systemd/system/ampoule-agent.service", AGENT_UNIT, text, &origin)?;
+    enable(draft, "ampoule-agent.service", &origin)?;
+
+    let json = serde_json::to_vec_pretty(definition).expect("a definition is plain data");
+    draft.put_bytes(&format!("/{SEALED_PATH}"), json, text, &generated("definition"))?;
+    let identity = &definition.appliance;
+    draft.put_bytes("/usr/lib/os-release", os_release(definition), text, &generated("os-release"))?;
+    draft.put_link("/etc/os-release", "../usr/lib/os-release", &generated("os-release"))?;
+    draft.put_bytes("/etc/hostname", format!("{}\n", identity.name), text, &generated("hostname"))?;
+    let hosts = format!("127.0.0.1 localhost {0}\n::1 localhost ip6-localhost ip6-loopback {0}\n", identity.name);
+    draft.put_bytes("/etc/hosts", hosts, text, &generated("hostname"))?;
+    draft.put_bytes("/etc/machine-id", "", Attributes { owner: ROOT, mode: 0o444 }, &generated("machine-id"))?;
+    draft.put_bytes("/etc/fstab", "", text, &generated("fstab"))?;
+    for (path, mode) in DIRECTORIES {
+        match draft.entry(path).map(|entry| &entry.node) {
+            Some(Node::Directory) => {}
+            _ => draft.put_directory(path, Attributes { owner: ROOT, mode: *mode }, &generated("mount-points"))?,
+        }
+    }
+    state_directories(draft, definition)?;
+    close_ways_in(draft)?;
+    network(draft)
+}
+
+/// State directories are mount points, so they exist in the image even when no package makes them.
+fn state_directories(draft: &mut Draft<'_>, definition: &Definition) -> Result<(), ComposeError> {
+    for state in &definition.state {
+        draft.ensure_directory(&state.path, &generated("state-directories"))?;
+    }
+    Ok(())
+}
+
+fn close_ways_in(draft: &mut Draft<'_>) -> Result<(), ComposeError> {
+    let origin = generated("sealing");
+    let known = super::units::known_units(draft);
+    for (unit, _) in MASKED {
+        if known.contains(*unit) {
+            mask(draft, unit, &origin)?;
+        }
+    }
+    for target in ["getty.target.wants", "timers.target.wants"] {
+        remove_links_to_masked(draft, target);
+    }
+    lock_passwords(draft)?;
+    if known.contains("nftables.service") {
+        enable(draft, "nftables.service", &origin)?;
+    }
+    Ok(())
+}
+
+fn remove_links_to_masked(draft: &mut Draft<'_>, folder: &str) {
+    let prefix = format!("etc/systemd/system/{folder}/");
+    let is_masked = |name: &str| {
+        MASKED.iter().any(|(unit, _)| match unit.split_once('@') {
+            Some((stem, _)) => name.starts_with(&format!("{stem}@")),
+            None => *unit == name,
+        })
+    };
+    draft.tree.entries.retain(|path, _| !(path.as_str().starts_with(&prefix) && is_masked(path.name())));
+}
+
+/// No account has a usable password: an empty field or a hash a package may have set is replaced.
+fn lock_passwords(draft: &mut Draft<'_>) -> Result<(), ComposeError> {
+    let Some(shadow) = draft.read_text("/etc/shadow")? else { return Ok(()) };
+    let locked: String = shadow.lines().map(|line| format!("{}\n", lock_line(line))).collect();
+    if locked != shadow {
+        draft.rewrite("/etc/shadow", locked, &generated("accounts"))?;
+    }
+    Ok(())
+}
+
+fn lock_line(line: &str) -> String {
+    let mut fields: Vec<&str> = line.split(':').collect();
+    if let Some(password) = fields.get_mut(1)
+        && !password.starts_with(['!', '*'])
+    {
+        *password = "!*";
+    }
+    // The day of the last change says when the image was built.
+    if let Some(day) = fields.get_mut(2) {
+        *day = "";
+    }
+    fields.join(":")
+}
+
+/// DHCP on every Ethernet interface, and name resolution through systemd-resolved, unless the image already has a
+/// network of its own.
+fn network(draft: &mut Draft<'_>) -> Result<(), ComposeError> {
+    let origin = generated("network");
+    let text = Attributes { owner: ROOT, mode: 0o644 };
+    let known = super::units::known_units(draft);
+    let has_own = draft.tree.entries.keys().any(|path| {
+        path.parent().is_some_and(|parent| parent.as_str() == "etc/systemd/network") && path.name().ends_with(".network")
+    });
+    if known.contains("systemd-networkd.service") {
+        if !has_own {
+            let dhcp = "[Match]\nType=ether\n\n[Network]\nDHCP=yes\n\n[DHCPv4]\nClientIdentifier=mac\n";
+            draft.put_bytes("/usr/lib/systemd/network/80-ampoule.network", dhcp, text, &origin)?;
+        }
+        enable(draft, "systemd-networkd.service", &origin)?;
+        // Services wait for the network themselves; holding the whole boot back helps nobody.
+        mask(draft, "systemd-networkd-wait-online.service", &origin)?;
+    }
+    if known.contains("systemd-resolved.service") {
+        enable(draft, "systemd-resolved.service", &origin)?;
+        draft.put_link("/etc/resolv.conf", "../run/systemd/resolve/stub-resolv.conf", &origin)?;
+    }
+    Ok(())
+}
+
+fn os_release(definition: &Definition) -> String {
+    let identity = &definition.appliance;
+    let quote = |text: &str| text.replace(['"', '\\', '$', '`'], "");
+    let mut text = format!(
+        "NAME=\"{title}\"\nID={name}\nID_LIKE=debian\nPRETTY_NAME=\"{title} {version}\"\nVERSION_ID={version}\n\
+         IMAGE_ID={name}\nIMAGE_VERSION={version}\nVENDOR_NAME=\"{vendor}\"\nDEBIAN_CODENAME={suite}\n",
+        title = quote(&identity.title),
+        name = identity.name,
+        version = identity.version,
+        vendor = quote(&identity.vendor),
+        suite = definition.base.suite,
+    );
+    for (key, value) in [("HOME_URL", &identity.url), ("SUPPORT_END", &identity.end_of_support)] {
+        if let Some(value) = value {
+            text.push_str(&format!("{key}=\"{}\"\n", quote(value)));
+        }
+    }
+    text
+}
+
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_account_keeps_a_password_or_a_day() {
+        assert_eq!(lock_line("root::20000:0:99999:7:::"), "root:!*::0:99999:7:::");
+        assert_eq!(lock_line("x:$y$j9T$abc:20000::::::"), "x:!*:::::::");
+        assert_eq!(lock_line("daemon:*:20000:0:99999:7:::"), "daemon:*::0:99999:7:::");
+    }
+}

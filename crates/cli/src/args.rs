@@ -1,0 +1,372 @@
+//! The command line: parsing and the checks that need nothing else.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Sealed virtual appliances you can see into.
+#[derive(Debug, Parser)]
+#[command(name = "ampoule", version, about, disable_help_subcommand = true)]
+pub struct Cli {
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+    /// Print data and errors as JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Print nothing but data and errors
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+    /// How progress is shown
+    #[arg(long, global = true, value_enum, default_value_t = ProgressMode::Auto, value_name = "MODE")]
+    pub progress: ProgressMode,
+}
+
+/// How progress is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ProgressMode {
+    /// Bars on a terminal, lines elsewhere
+    Auto,
+    /// Bars
+    Tty,
+    /// One line a step
+    Plain,
+    /// One JSON object a line on standard error
+    Jsonl,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Write a small working definition to start from
+    #[command(after_help = "Examples:\n  ampoule init my-appliance")]
+    Init(InitArgs),
+    /// Check a definition and the files beside it
+    #[command(after_help = "Examples:\n  ampoule check\n  ampoule check examples/lamp")]
+    Check(DefinitionArgs),
+    /// Resolve the definition to exact packages and write appliance.lock
+    #[command(
+        after_help = "Examples:\n  ampoule lock\n  ampoule lock --point-release examples/lamp\n  ampoule lock --dry-run"
+    )]
+    Lock(LockArgs),
+    /// Build a release folder from a definition and its lock
+    #[command(after_help = "Examples:\n  ampoule build\n  ampoule build examples/lamp --output out/lamp")]
+    Build(BuildArgs),
+    /// Boot a release in QEMU
+    #[command(
+        after_help = "Examples:\n  ampoule run out/lamp --forward 8443:443\n  ampoule run out/lamp --ephemeral --direct"
+    )]
+    Run(RunArgs),
+    /// Show the state of a running appliance
+    Status(VmArgs),
+    /// Show or change the settings of a running appliance
+    #[command(
+        after_help = "Examples:\n  ampoule settings show\n  ampoule settings set site-name='Our notes' max-upload=64\n  ampoule settings undo"
+    )]
+    Settings(SettingsArgs),
+    /// Show the journal of a running appliance
+    Logs(LogsArgs),
+    /// Stop a running appliance cleanly
+    Stop(VmArgs),
+    /// Show what is inside a release folder or a bare disk image, without booting it
+    #[command(
+        after_help = "Examples:\n  ampoule inspect out/lamp\n  ampoule inspect out/lamp/disk.qcow2 --path /usr/bin/env\n  ampoule inspect out/lamp --section setuid"
+    )]
+    Inspect(InspectArgs),
+    /// Print the JSON Schema of appliance.toml, or its reference as Markdown
+    Schema(SchemaArgs),
+}
+
+/// `init`
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// Folder to create; its name becomes the appliance's
+    pub folder: PathBuf,
+}
+
+/// A definition.
+#[derive(Debug, Args)]
+pub struct DefinitionArgs {
+    /// Folder of the definition, or its file
+    #[arg(default_value = ".", value_name = "DEFINITION")]
+    pub definition: PathBuf,
+}
+
+/// Where packages come from and are kept.
+#[derive(Debug, Args)]
+pub struct PackageArgs {
+    /// Mirror of Debian; otherwise the definition's, otherwise this machine's own
+    #[arg(long, value_name = "URL")]
+    pub mirror: Option<String>,
+    /// Mirror of Debian's security suites
+    #[arg(long, value_name = "URL")]
+    pub security_mirror: Option<String>,
+    /// Cache of packages, indices and configured bases
+    #[arg(long, value_name = "FOLDER", env = "AMPOULE_CACHE")]
+    pub cache: Option<PathBuf>,
+}
+
+/// `lock`
+#[derive(Debug, Args)]
+pub struct LockArgs {
+    #[command(flatten)]
+    /// The definition.
+    pub definition: DefinitionArgs,
+    #[command(flatten)]
+    /// Where packages come from.
+    pub packages: PackageArgs,
+    /// Lock against the suite without its updates and security parts
+    #[arg(long)]
+    pub point_release: bool,
+    /// Show what would change and write nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Write the lock here instead of beside the definition
+    #[arg(long, value_name = "FILE")]
+    pub lock: Option<PathBuf>,
+}
+
+/// `build`
+#[derive(Debug, Args)]
+pub struct BuildArgs {
+    #[command(flatten)]
+    /// The definition.
+    pub definition: DefinitionArgs,
+    #[command(flatten)]
+    /// Where packages come from.
+    pub packages: PackageArgs,
+    /// The lock to build from; otherwise appliance.lock beside the definition
+    #[arg(long, value_name = "FILE")]
+    pub lock: Option<PathBuf>,
+    /// The release folder to write
+    #[arg(long, short, value_name = "FOLDER", default_value = "out")]
+    pub output: PathBuf,
+    /// Configure the base again even when it is cached
+    #[arg(long)]
+    pub no_base_cache: bool,
+    /// Folder with the static programs ampoule-init and ampoule-agent
+    #[arg(long, value_name = "FOLDER", env = "AMPOULE_GUEST")]
+    pub guest: Option<PathBuf>,
+    /// Disks to write
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [DiskFormat::Raw, DiskFormat::Qcow2], value_name = "FORMATS")]
+    pub disks: Vec<DiskFormat>,
+}
+
+/// Formats of disks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DiskFormat {
+    /// Sparse raw image
+    Raw,
+    /// Compressed qcow2 image
+    Qcow2,
+}
+
+/// Which virtual machine.
+#[derive(Debug, Args)]
+pub struct VmArgs {
+    /// Folder of the virtual machine; otherwise the only one below .ampoule/vm
+    #[arg(long, value_name = "FOLDER")]
+    pub vm: Option<PathBuf>,
+}
+
+/// `run`
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// The release folder
+    #[arg(default_value = "out")]
+    pub release: PathBuf,
+    #[command(flatten)]
+    /// Where the machine's files are kept.
+    pub vm: VmArgs,
+    /// Forward a port of this machine, on 127.0.0.1, to one of the appliance (repeatable); 0 picks a free one
+    #[arg(long, short, value_name = "HOST:GUEST")]
+    pub forward: Vec<Forward>,
+    /// Keep nothing: no data disk, no changes to the system disk
+    #[arg(long)]
+    pub ephemeral: bool,
+    /// Boot the kernel directly, without firmware and boot loader
+    #[arg(long)]
+    pub direct: bool,
+    /// Memory, such as "1 GiB"; otherwise what the definition says
+    #[arg(long)]
+    pub memory: Option<model::ByteSize>,
+    /// Virtual CPUs; otherwise what the definition says
+    #[arg(long)]
+    pub cpus: Option<u32>,
+    /// Settings for the first boot, passed as the hypervisor would (TOML)
+    #[arg(long, value_name = "FILE")]
+    pub settings: Option<PathBuf>,
+    /// Settings for the first boot, passed on a seed disk (TOML)
+    #[arg(long, value_name = "FILE")]
+    pub seed: Option<PathBuf>,
+    /// Return when the appliance is healthy and leave it running
+    #[arg(long)]
+    pub detach: bool,
+    /// Seconds to wait until healthy
+    #[arg(long, default_value_t = 300)]
+    pub timeout: u64,
+    /// Show the serial console
+    #[arg(long)]
+    pub serial: bool,
+}
+
+/// One forwarded port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Forward {
+    /// Port on 127.0.0.1; 0 for any free one.
+    pub host: u16,
+    /// Port in the appliance.
+    pub guest: u16,
+}
+
+impl std::str::FromStr for Forward {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parse = || {
+            let (host, guest) = text.split_once(':')?;
+            Some(Forward { host: host.parse().ok()?, guest: guest.parse().ok().filter(|port| *port != 0)? })
+        };
+        parse().ok_or_else(|| format!("`{text}` is not HOST:GUEST, such as 8443:443"))
+    }
+}
+
+/// `settings`
+#[derive(Debug, Args)]
+pub struct SettingsArgs {
+    #[command(subcommand)]
+    /// Show, set, history or undo.
+    pub action: SettingsAction,
+}
+
+/// What to do with settings.
+#[derive(Debug, Subcommand)]
+pub enum SettingsAction {
+    /// Show all settings
+    Show(VmArgs),
+    /// Change settings, all or none
+    Set {
+        /// NAME=VALUE, or NAME=@FILE for a value in a file
+        #[arg(required = true, value_name = "NAME=VALUE")]
+        changes: Vec<Change>,
+        #[command(flatten)]
+        /// Which machine.
+        vm: VmArgs,
+    },
+    /// Show the versions of the settings
+    History(VmArgs),
+    /// Return to the version before the current one
+    Undo(VmArgs),
+}
+
+/// One change of a setting.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Setting.
+    pub name: String,
+    /// New value.
+    pub value: ChangeValue,
+}
+
+/// Where a new value is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChangeValue {
+    /// On the command line.
+    Text(String),
+    /// In a file.
+    File(PathBuf),
+}
+
+impl std::str::FromStr for Change {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (name, value) =
+            text.split_once('=').ok_or_else(|| format!("`{text}` is not NAME=VALUE, such as max-upload=64"))?;
+        let value = match value.strip_prefix('@') {
+            Some(path) if !path.is_empty() => ChangeValue::File(path.into()),
+            _ => ChangeValue::Text(value.to_owned()),
+        };
+        Ok(Change { name: name.to_owned(), value })
+    }
+}
+
+/// `logs`
+#[derive(Debug, Args)]
+pub struct LogsArgs {
+    #[command(flatten)]
+    /// Which machine.
+    pub vm: VmArgs,
+    /// Only this unit
+    #[arg(long)]
+    pub unit: Option<String>,
+    /// How many lines
+    #[arg(long, short = 'n', default_value_t = 100)]
+    pub lines: u32,
+}
+
+/// `inspect`
+#[derive(Debug, Args)]
+pub struct InspectArgs {
+    /// A release folder, or a disk image (raw or qcow2)
+    #[arg(default_value = "out")]
+    pub subject: PathBuf,
+    /// Show one path of the image and its origin
+    #[arg(long, value_name = "PATH")]
+    pub path: Option<String>,
+    /// Show one section whole
+    #[arg(long, value_enum)]
+    pub section: Option<Section>,
+}
+
+/// Parts of an inspection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Section {
+    /// Packages
+    Packages,
+    /// Units and what starts them
+    Units,
+    /// Declared ports
+    Ports,
+    /// Users
+    Users,
+    /// Setuid files, setgid files and file capabilities
+    Setuid,
+    /// Settings
+    Settings,
+    /// What was trimmed
+    Trim,
+    /// Every file
+    Files,
+}
+
+/// `schema`
+#[derive(Debug, Args)]
+pub struct SchemaArgs {
+    /// Print the reference as Markdown instead
+    #[arg(long)]
+    pub reference: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn forwards_and_changes_say_what_they_expect() {
+        assert_eq!("8443:443".parse(), Ok(Forward { host: 8443, guest: 443 }));
+        assert!("443".parse::<Forward>().unwrap_err().contains("8443:443"));
+        assert!("8443:0".parse::<Forward>().is_err());
+        assert_eq!(
+            "a=@/tmp/x".parse(),
+            Ok(Change { name: "a".into(), value: ChangeValue::File("/tmp/x".into()) })
+        );
+        assert_eq!("a=b=c".parse(), Ok(Change { name: "a".into(), value: ChangeValue::Text("b=c".into()) }));
+    }
+}
