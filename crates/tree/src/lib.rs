@@ -10,7 +10,16 @@ use std::io;
 use model::Sha256Digest;
 use serde::{Deserialize, Serialize};
 
+pub mod diff;
+mod glob;
+pub mod listing;
+pub mod merge;
 mod path;
+#[cfg(test)]
+mod testing;
+pub mod trim;
+
+pub use glob::{Pattern, PatternSyntax};
 pub use path::{PathSyntax, TreePath};
 
 /// All entries by path. The root directory itself is the entry with the empty path.
@@ -95,6 +104,17 @@ pub enum Origin {
     Maker(String),
     /// Something Ampoule or a maintainer script made, by the generator's name.
     Generator(String),
+}
+
+impl std::fmt::Display for Origin {
+    /// As it stands in a sentence: `package bash`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Origin::Package(name) => write!(f, "package {name}"),
+            Origin::Maker(path) => write!(f, "the maker's file {path}"),
+            Origin::Generator(name) => write!(f, "generator {name}"),
+        }
+    }
 }
 
 /// Where contents are read from.
