@@ -1,1 +1,18 @@
-//! Placeholder until the crate is filled.
+//! The release folder: what its files are called, what `release.json` says, and how a folder is read and written.
+//!
+//! Owns the names, the manifest and its checks. Refuses building anything, and refuses to look outside of the folder.
+//! All access to files is in [`folder`] (reading) and [`draft`] (writing); the rest is pure.
+//!
+//! Laws: a folder that carries `release.json` is complete; what is incomplete is called `OUT.partial-N`.
+
+pub mod draft;
+mod error;
+pub mod folder;
+pub mod manifest;
+pub mod names;
+
+pub use draft::ReleaseDraft;
+pub use error::ReleaseError;
+pub use folder::ReleaseFolder;
+pub use manifest::{Artifact, ImageFacts, Manifest, PartitionFacts, Purpose};
+pub use names::ArtifactName;
