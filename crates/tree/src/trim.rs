@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Node, Pattern, Tree, TreePath};
+use crate::{Entry, Node, Origin, Pattern, Tree, TreePath};
 
 /// A named set of paths to remove.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,6 +19,10 @@ pub struct Rule {
     /// What is kept although `paths` names it.
     #[serde(default)]
     pub except: Vec<Pattern>,
+    /// Packages whose files are removed, all of them. Origins are known on a finished tree only, so these count in the
+    /// late stage alone.
+    #[serde(default)]
+    pub packages: Vec<String>,
     /// When it may be applied.
     #[serde(default)]
     pub stage: Stage,
@@ -108,10 +112,19 @@ impl Report {
 }
 
 impl Rule {
-    /// Whether it removes `path`.
+    /// Whether it removes an entry, by its path or by its package.
+    pub fn removes_entry(&self, path: &TreePath, entry: &Entry) -> bool {
+        let is_of_package = matches!(&entry.origin, Origin::Package(name) if self.packages.iter().any(|package| package == name));
+        (is_of_package || self.paths.iter().any(|pattern| pattern.matches(path))) && !self.is_excepted(path)
+    }
+
+    fn is_excepted(&self, path: &TreePath) -> bool {
+        self.except.iter().any(|pattern| pattern.matches(path))
+    }
+
+    /// Whether its patterns remove `path`.
     pub fn removes(&self, path: &TreePath) -> bool {
-        self.paths.iter().any(|pattern| pattern.matches(path))
-            && !self.except.iter().any(|pattern| pattern.matches(path))
+        self.paths.iter().any(|pattern| pattern.matches(path)) && !self.is_excepted(path)
     }
 }
 
@@ -126,20 +139,20 @@ pub fn rule_for<'a>(rules: &'a [Rule], path: &TreePath) -> Option<&'a Rule> {
 /// next name takes its content.
 pub fn trim(tree: &mut Tree, rules: &[Rule]) -> Report {
     let mut report = Report::new(rules);
-    let mut doomed: BTreeSet<TreePath> = BTreeSet::new();
+    let mut doomed: BTreeMap<TreePath, &Rule> = BTreeMap::new();
     let mut directories: Vec<TreePath> = Vec::new();
     let mut emptied_parents: BTreeSet<TreePath> = BTreeSet::new();
     for (path, entry) in &tree.entries {
         if path.as_str().is_empty() {
             continue;
         }
-        let Some(rule) = rule_for(rules, path) else { continue };
+        let Some(rule) = rules.iter().find(|rule| rule.removes_entry(path, entry)) else { continue };
         match entry.node {
             Node::Directory => directories.push(path.clone()),
             _ => {
                 let bytes = if let Node::File(content) = &entry.node { content.size } else { 0 };
                 report.count(rule, bytes);
-                doomed.insert(path.clone());
+                doomed.insert(path.clone(), rule);
             }
         }
         if rule.emptied == Emptied::Remove {
@@ -147,14 +160,14 @@ pub fn trim(tree: &mut Tree, rules: &[Rule]) -> Report {
         }
     }
     let kept_contents = keep_hard_links(tree, &doomed);
-    for (rule, bytes) in kept_contents.iter().filter_map(|(path, size)| Some((rule_for(rules, path)?, *size)))
-    {
+    for (path, bytes) in kept_contents {
         // The content stays under another name, so these bytes were not removed.
+        let rule = doomed[&path];
         if let Some(removed) = report.removed.iter_mut().find(|removed| removed.rule == rule.name) {
             removed.bytes -= bytes;
         }
     }
-    for path in &doomed {
+    for path in doomed.keys() {
         tree.entries.remove(path);
     }
     for path in directories.iter().rev() {
@@ -171,12 +184,12 @@ pub fn trim(tree: &mut Tree, rules: &[Rule]) -> Report {
 
 /// Gives the content of each doomed file that has surviving links to the first of them. Returns the doomed paths whose
 /// content stays, with its size.
-fn keep_hard_links(tree: &mut Tree, doomed: &BTreeSet<TreePath>) -> Vec<(TreePath, u64)> {
+fn keep_hard_links(tree: &mut Tree, doomed: &BTreeMap<TreePath, &Rule>) -> Vec<(TreePath, u64)> {
     let mut survivors: BTreeMap<TreePath, Vec<TreePath>> = BTreeMap::new();
     for (path, entry) in &tree.entries {
         if let Node::HardLink { target } = &entry.node
-            && doomed.contains(target)
-            && !doomed.contains(path)
+            && doomed.contains_key(target)
+            && !doomed.contains_key(path)
         {
             survivors.entry(target.clone()).or_default().push(path.clone());
         }
@@ -221,6 +234,7 @@ mod tests {
             why: "a test".into(),
             paths: patterns(paths),
             except: patterns(except),
+            packages: Vec::new(),
             stage: Stage::Late,
             emptied,
         }
@@ -243,6 +257,19 @@ mod tests {
         let left: Vec<&str> = tree.entries.keys().map(TreePath::as_str).collect();
         assert_eq!(left, ["usr/share/doc", "usr/share/doc/a", "usr/share/doc/a/copyright"]);
         assert_eq!((report.removed[0].files, report.removed[0].bytes), (2, 107));
+    }
+
+    #[test]
+    fn a_rule_that_names_a_package_removes_its_files_and_no_others() {
+        let mut other = file(2, 50);
+        other.origin = Origin::Package("kept".into());
+        let mut gone = file(1, 100);
+        gone.origin = Origin::Package("gone".into());
+        let mut tree = tree([("usr/bin/gone", gone), ("usr/bin/kept", other)]);
+        let rule = Rule { packages: vec!["gone".into()], ..rule("by-package", &[], &[], Emptied::Keep) };
+        let report = trim(&mut tree, &[rule]);
+        assert_eq!((report.removed[0].files, report.removed[0].bytes), (1, 100));
+        assert_eq!(tree.entries.len(), 1);
     }
 
     #[test]

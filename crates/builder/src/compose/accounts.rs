@@ -51,7 +51,10 @@ impl Accounts {
                 return Err(AccountError::Duplicate(user.name.clone()));
             }
             let id = self.free_id();
-            append(&mut self.passwd, &format!("{0}:x:{id}:{id}::{1}:/usr/sbin/nologin", user.name, user.home));
+            append(
+                &mut self.passwd,
+                &format!("{0}:x:{id}:{id}::{1}:/usr/sbin/nologin", user.name, user.home),
+            );
             append(&mut self.group, &format!("{}:x:{id}:", user.name));
             append(&mut self.shadow, &format!("{}:!*:::::::", user.name));
         }
@@ -167,9 +170,6 @@ mod tests {
 
     #[test]
     fn a_user_that_a_package_makes_can_not_be_declared_again() {
-        assert_eq!(
-            accounts().add(&[user("www-data", &[])]),
-            Err(AccountError::Duplicate("www-data".into()))
-        );
+        assert_eq!(accounts().add(&[user("www-data", &[])]), Err(AccountError::Duplicate("www-data".into())));
     }
 }

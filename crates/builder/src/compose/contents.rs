@@ -34,7 +34,8 @@ impl<'a> Contents<'a> {
 
     /// Adds bytes and returns their name.
     pub fn add_bytes(&mut self, bytes: Vec<u8>) -> Content {
-        let content = Content { sha256: Sha256Digest(Sha256::digest(&bytes).into()), size: bytes.len() as u64 };
+        let content =
+            Content { sha256: Sha256Digest(Sha256::digest(&bytes).into()), size: bytes.len() as u64 };
         self.added.insert(content.sha256, Added::Bytes(bytes));
         content
     }
@@ -109,7 +110,10 @@ impl Read for CheckedFile<'_> {
             && let Some(hasher) = self.hasher.take()
             && Sha256Digest(hasher.finalize().into()) != self.expected
         {
-            return Err(io::Error::other(format!("`{}` changed while it was being read", self.path.display())));
+            return Err(io::Error::other(format!(
+                "`{}` changed while it was being read",
+                self.path.display()
+            )));
         }
         Ok(count)
     }

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use tree::{ContentSource, Entry, Metadata, Node, Origin, Tree, TreePath};
+use tree::{Entry, Metadata, Node, Origin, Tree, TreePath};
 
 use super::accounts::Owner;
 use super::contents::Contents;
@@ -47,9 +47,11 @@ impl Draft<'_> {
                 }
                 _ => resolved.push(part),
             }
-            let here: TreePath = resolved.join("/").parse().map_err(|_| bad("is not a path inside an image"))?;
+            let here: TreePath =
+                resolved.join("/").parse().map_err(|_| bad("is not a path inside an image"))?;
             let is_last = pending.iter().all(|rest| rest.is_empty());
-            if let (false, Some(Entry { node: Node::Symlink { target }, .. })) = (is_last, self.tree.entries.get(&here))
+            if let (false, Some(Entry { node: Node::Symlink { target }, .. })) =
+                (is_last, self.tree.entries.get(&here))
             {
                 links += 1;
                 if links > LINK_LIMIT {
@@ -91,7 +93,12 @@ impl Draft<'_> {
     }
 
     /// Replaces a file's bytes and keeps its owner and mode; the origin becomes `origin`.
-    pub fn rewrite(&mut self, path: &str, bytes: impl Into<Vec<u8>>, origin: &Origin) -> Result<(), ComposeError> {
+    pub fn rewrite(
+        &mut self,
+        path: &str,
+        bytes: impl Into<Vec<u8>>,
+        origin: &Origin,
+    ) -> Result<(), ComposeError> {
         let attributes = match self.entry(path) {
             Some(Entry { metadata: Metadata { mode, uid, gid, .. }, .. }) => {
                 Attributes { owner: Owner { uid: *uid, gid: *gid }, mode: *mode }
@@ -103,7 +110,12 @@ impl Draft<'_> {
 
     /// Puts a link.
     pub fn put_link(&mut self, path: &str, target: &str, origin: &Origin) -> Result<(), ComposeError> {
-        self.put(path, Node::Symlink { target: target.to_owned() }, Attributes { owner: ROOT, mode: 0o777 }, origin)
+        self.put(
+            path,
+            Node::Symlink { target: target.to_owned() },
+            Attributes { owner: ROOT, mode: 0o777 },
+            origin,
+        )
     }
 
     /// Puts a directory, or changes the attributes of the one that is there.
@@ -157,8 +169,7 @@ impl Draft<'_> {
         match self.tree.entries.get(&parent) {
             Some(Entry { node: Node::Directory, .. }) => Ok(()),
             Some(other) => {
-                let conflict =
-                    Conflict { path: parent, first: other.origin.clone(), second: origin.clone() };
+                let conflict = Conflict { path: parent, first: other.origin.clone(), second: origin.clone() };
                 Err(ComposeError::Conflict(Box::new(conflict)))
             }
             None => {

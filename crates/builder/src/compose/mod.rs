@@ -87,7 +87,7 @@ pub enum ComposeError {
         rule: String,
         /// Cause.
         #[source]
-        source: tree::trim::PatternError,
+        source: tree::PatternSyntax,
     },
 }
 
@@ -126,7 +126,7 @@ pub struct Composed<'a> {
     /// Where its bytes are.
     pub contents: Contents<'a>,
     /// What the compose-phase rules removed.
-    pub removed: Vec<tree::trim::RuleReport>,
+    pub removed: tree::trim::Report,
 }
 
 /// Composes the tree of an image.
@@ -207,16 +207,13 @@ fn check_referenced_units(draft: &Draft<'_>, definition: &Definition) -> Result<
     }
 }
 
-fn trim(
-    draft: &mut Draft<'_>,
-    definition: &Definition,
-) -> Result<Vec<tree::trim::RuleReport>, ComposeError> {
+fn trim(draft: &mut Draft<'_>, definition: &Definition) -> Result<tree::trim::Report, ComposeError> {
     if let Some(rule) = rules::unknown_kept_rules(&definition.trim).into_iter().next() {
         let known = rules::BUILTIN_RULES.iter().map(|rule| rule.name).collect::<Vec<_>>().join(", ");
         return Err(ComposeError::UnknownTrimRule { rule, known });
     }
     let rules = rules::compose_rules(&definition.trim, &draft.tree)?;
-    let reports = tree::trim::apply(&mut draft.tree, &rules);
+    let reports = tree::trim::trim(&mut draft.tree, &rules);
     remove_dangling_unit_links(draft);
     Ok(reports)
 }
@@ -227,9 +224,7 @@ fn remove_dangling_unit_links(draft: &mut Draft<'_>) {
         tree::Node::Symlink { target } if path.to_string().starts_with("/etc/systemd/system/") => {
             target != "/dev/null"
                 && target.starts_with('/')
-                && !draft
-                    .resolve(target)
-                    .is_ok_and(|resolved| draft.tree.entries.contains_key(&resolved))
+                && !draft.resolve(target).is_ok_and(|resolved| draft.tree.entries.contains_key(&resolved))
         }
         _ => false,
     };

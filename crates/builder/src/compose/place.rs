@@ -64,7 +64,8 @@ fn place_one(
         }
         names.sort();
         for name in names {
-            let (source, target) = (format!("{source}/{name}"), format!("{}/{name}", target.trim_end_matches('/')));
+            let (source, target) =
+                (format!("{source}/{name}"), format!("{}/{name}", target.trim_end_matches('/')));
             place_one(draft, folder, &source, &target, placement, depth + 1)?;
         }
         Ok(())

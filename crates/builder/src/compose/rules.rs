@@ -1,6 +1,10 @@
 //! The named trim rules that every image starts from. A definition switches them off by name and adds its own.
 
-use model::definition::{Trim, TrimRule};
+use model::definition::Trim;
+use tree::trim::{Emptied, Rule, Stage};
+use tree::{Origin, Pattern, Tree};
+
+use super::ComposeError;
 
 /// When a rule is applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,8 +34,15 @@ pub struct BuiltinRule {
     pub unless: &'static [&'static str],
 }
 
-const NO_RULE: BuiltinRule =
-    BuiltinRule { name: "", why: "", phase: Phase::Compose, paths: &[], except: &[], packages: &[], unless: &[] };
+const NO_RULE: BuiltinRule = BuiltinRule {
+    name: "",
+    why: "",
+    phase: Phase::Compose,
+    paths: &[],
+    except: &[],
+    packages: &[],
+    unless: &[],
+};
 
 /// All of them, in the order in which they are applied. A file counts for the first rule that names it.
 pub const BUILTIN_RULES: &[BuiltinRule] = &[
@@ -105,7 +116,12 @@ pub const BUILTIN_RULES: &[BuiltinRule] = &[
         name: "hardware-database",
         why: "names of USB and PCI devices are not shown anywhere",
         phase: Phase::Unpack,
-        paths: &["/usr/lib/udev/hwdb.d/**", "/lib/udev/hwdb.d/**", "/usr/lib/udev/hwdb.bin", "/etc/udev/hwdb.bin"],
+        paths: &[
+            "/usr/lib/udev/hwdb.d/**",
+            "/lib/udev/hwdb.d/**",
+            "/usr/lib/udev/hwdb.bin",
+            "/etc/udev/hwdb.bin",
+        ],
         ..NO_RULE
     },
     BuiltinRule {
@@ -373,21 +389,25 @@ const KEPT_MODULES: &[&str] = &[
     "/usr/lib/modules/*/kernel/drivers/watchdog/{i6300esb,iTCO_wdt,iTCO_vendor_support,softdog,watchdog,xen_wdt}*",
 ];
 
-/// The rules in force: built in ones that the definition keeps, then the maker's own.
-pub fn rules_in_force(trim: &Trim) -> Vec<(Phase, TrimRule, &'static [&'static str])> {
-    let owned = |texts: &[&str]| texts.iter().map(|text| text.to_string()).collect();
-    let builtin = BUILTIN_RULES.iter().filter(|rule| !trim.keep.iter().any(|kept| kept == rule.name));
-    let builtin = builtin.map(|rule| {
-        let trim_rule = TrimRule {
-            name: rule.name.to_owned(),
-            why: rule.why.to_owned(),
-            paths: owned(rule.paths),
-            except: owned(rule.except),
-            packages: owned(rule.packages),
-        };
-        (rule.phase, trim_rule, rule.unless)
+/// The rules that apply while packages are unpacked.
+pub fn unpack_rules(trim: &Trim) -> Result<Vec<Rule>, ComposeError> {
+    kept_builtin(trim).filter(|rule| rule.phase == Phase::Unpack).map(compile_builtin).collect()
+}
+
+/// The rules that apply to the composed tree: the rest of the built in ones, then the maker's own.
+pub fn compose_rules(trim: &Trim, tree: &Tree) -> Result<Vec<Rule>, ComposeError> {
+    let has_package = |name: &&str| {
+        tree.entries
+            .values()
+            .any(|entry| matches!(&entry.origin, Origin::Package(package) if package == *name))
+    };
+    let builtin = kept_builtin(trim)
+        .filter(|rule| rule.phase == Phase::Compose && !rule.unless.iter().any(|name| has_package(&name)))
+        .map(compile_builtin);
+    let own = trim.rules.iter().map(|rule| {
+        let own = Parts { paths: &rule.paths, except: &rule.except, packages: &rule.packages };
+        compile(&rule.name, &rule.why, own, Stage::Late)
     });
-    let own = trim.rules.iter().map(|rule| (Phase::Compose, rule.clone(), &[] as &[&str]));
     builtin.chain(own).collect()
 }
 
@@ -395,4 +415,77 @@ pub fn rules_in_force(trim: &Trim) -> Vec<(Phase, TrimRule, &'static [&'static s
 pub fn unknown_kept_rules(trim: &Trim) -> Vec<String> {
     let is_known = |name: &&String| BUILTIN_RULES.iter().any(|rule| rule.name == **name);
     trim.keep.iter().filter(|name| !is_known(name)).cloned().collect()
+}
+
+fn kept_builtin(trim: &Trim) -> impl Iterator<Item = &'static BuiltinRule> {
+    BUILTIN_RULES.iter().filter(|rule| !trim.keep.iter().any(|kept| kept == rule.name))
+}
+
+struct Parts<'a> {
+    paths: &'a [String],
+    except: &'a [String],
+    packages: &'a [String],
+}
+
+fn compile_builtin(rule: &BuiltinRule) -> Result<Rule, ComposeError> {
+    let expanded = |texts: &[&str]| texts.iter().flat_map(|text| expand(text)).collect::<Vec<String>>();
+    let packages: Vec<String> = rule.packages.iter().map(|name| name.to_string()).collect();
+    let stage = if rule.phase == Phase::Unpack { Stage::Early } else { Stage::Late };
+    let parts = Parts { paths: &expanded(rule.paths), except: &expanded(rule.except), packages: &packages };
+    compile(rule.name, rule.why, parts, stage)
+}
+
+fn compile(name: &str, why: &str, parts: Parts<'_>, stage: Stage) -> Result<Rule, ComposeError> {
+    let patterns = |texts: &[String]| -> Result<Vec<Pattern>, ComposeError> {
+        let bad = |source| ComposeError::Pattern { rule: name.to_owned(), source };
+        texts.iter().map(|text| text.parse().map_err(bad)).collect()
+    };
+    Ok(Rule {
+        name: name.to_owned(),
+        why: why.to_owned(),
+        paths: patterns(parts.paths)?,
+        except: patterns(parts.except)?,
+        packages: parts.packages.to_vec(),
+        stage,
+        emptied: Emptied::Remove,
+    })
+}
+
+/// Writes out alternatives: `a/{b,c}` is `a/b` and `a/c`. Only the tables above use them.
+fn expand(pattern: &str) -> Vec<String> {
+    let Some((before, rest)) = pattern.split_once('{') else { return vec![pattern.to_owned()] };
+    let Some((choices, after)) = rest.split_once('}') else { return vec![pattern.to_owned()] };
+    let tails = expand(after);
+    choices
+        .split(',')
+        .flat_map(|choice| tails.iter().map(move |tail| format!("{before}{choice}{tail}")))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_builtin_rule_compiles_and_has_its_own_name() {
+        let mut names: Vec<&str> = BUILTIN_RULES.iter().map(|rule| rule.name).collect();
+        for rule in BUILTIN_RULES {
+            compile_builtin(rule).unwrap();
+        }
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), BUILTIN_RULES.len());
+    }
+
+    #[test]
+    fn alternatives_are_written_out() {
+        assert_eq!(expand("/a/{b,c}/{d,e}*"), ["/a/b/d*", "/a/b/e*", "/a/c/d*", "/a/c/e*"]);
+    }
+
+    #[test]
+    fn a_kept_rule_is_not_applied_and_an_unknown_one_is_noticed() {
+        let trim = Trim { keep: vec!["documentation".into(), "documents".into()], rules: Vec::new() };
+        assert!(!unpack_rules(&trim).unwrap().iter().any(|rule| rule.name == "documentation"));
+        assert_eq!(unknown_kept_rules(&trim), ["documents"]);
+    }
 }

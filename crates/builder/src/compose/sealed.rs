@@ -78,14 +78,24 @@ pub fn seal_in(
     draft.put_bytes("/usr/lib/os-release", os_release(definition), text, &generated("os-release"))?;
     draft.put_link("/etc/os-release", "../usr/lib/os-release", &generated("os-release"))?;
     draft.put_bytes("/etc/hostname", format!("{}\n", identity.name), text, &generated("hostname"))?;
-    let hosts = format!("127.0.0.1 localhost {0}\n::1 localhost ip6-localhost ip6-loopback {0}\n", identity.name);
+    let hosts =
+        format!("127.0.0.1 localhost {0}\n::1 localhost ip6-localhost ip6-loopback {0}\n", identity.name);
     draft.put_bytes("/etc/hosts", hosts, text, &generated("hostname"))?;
-    draft.put_bytes("/etc/machine-id", "", Attributes { owner: ROOT, mode: 0o444 }, &generated("machine-id"))?;
+    draft.put_bytes(
+        "/etc/machine-id",
+        "",
+        Attributes { owner: ROOT, mode: 0o444 },
+        &generated("machine-id"),
+    )?;
     draft.put_bytes("/etc/fstab", "", text, &generated("fstab"))?;
     for (path, mode) in DIRECTORIES {
         match draft.entry(path).map(|entry| &entry.node) {
             Some(Node::Directory) => {}
-            _ => draft.put_directory(path, Attributes { owner: ROOT, mode: *mode }, &generated("mount-points"))?,
+            _ => draft.put_directory(
+                path,
+                Attributes { owner: ROOT, mode: *mode },
+                &generated("mount-points"),
+            )?,
         }
     }
     state_directories(draft, definition)?;
@@ -161,7 +171,8 @@ fn network(draft: &mut Draft<'_>) -> Result<(), ComposeError> {
     let text = Attributes { owner: ROOT, mode: 0o644 };
     let known = super::units::known_units(draft);
     let has_own = draft.tree.entries.keys().any(|path| {
-        path.parent().is_some_and(|parent| parent.as_str() == "etc/systemd/network") && path.name().ends_with(".network")
+        path.parent().is_some_and(|parent| parent.as_str() == "etc/systemd/network")
+            && path.name().ends_with(".network")
     });
     if known.contains("systemd-networkd.service") {
         if !has_own {
@@ -198,7 +209,6 @@ fn os_release(definition: &Definition) -> String {
     }
     text
 }
-
 
 #[cfg(test)]
 mod tests {

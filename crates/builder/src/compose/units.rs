@@ -61,8 +61,9 @@ pub fn apply_units(draft: &mut Draft<'_>, folder: &Path, units: &Units) -> Resul
 
 /// Names of all unit files in the tree, for checks of references.
 pub fn known_units(draft: &Draft<'_>) -> BTreeSet<String> {
-    let is_unit_folder =
-        |path: &TreePath| path.parent().is_some_and(|parent| UNIT_FOLDERS.contains(&parent.to_string().as_str()));
+    let is_unit_folder = |path: &TreePath| {
+        path.parent().is_some_and(|parent| UNIT_FOLDERS.contains(&parent.to_string().as_str()))
+    };
     draft
         .tree
         .entries
@@ -139,9 +140,9 @@ fn harden(draft: &mut Draft<'_>, units: &Units) -> Result<(), ComposeError> {
 
 /// The path and text of a unit; a template serves its instances.
 fn unit_text(draft: &Draft<'_>, unit: &str) -> Result<Option<(String, String)>, ComposeError> {
-    let template = unit.split_once('@').and_then(|(prefix, rest)| {
-        rest.rsplit_once('.').map(|(_, suffix)| format!("{prefix}@.{suffix}"))
-    });
+    let template = unit
+        .split_once('@')
+        .and_then(|(prefix, rest)| rest.rsplit_once('.').map(|(_, suffix)| format!("{prefix}@.{suffix}")));
     for name in [Some(unit.to_owned()), template].into_iter().flatten() {
         for folder in UNIT_FOLDERS {
             let path = format!("{folder}/{name}");

@@ -6,15 +6,30 @@ use std::collections::{BTreeMap, BTreeSet};
 
 /// Drivers of disks that hypervisors and clouds show, by module name. Those a kernel does not have are skipped.
 const STORAGE: &[&str] = &[
-    "virtio_blk", "virtio_scsi", "virtio_pci", "virtio_mmio", "sd_mod", "ahci", "ata_piix", "ata_generic", "nvme",
-    "vmw_pvscsi", "mptspi", "mptsas", "hv_storvsc", "hv_vmbus", "pci_hyperv", "xen_blkfront",
+    "virtio_blk",
+    "virtio_scsi",
+    "virtio_pci",
+    "virtio_mmio",
+    "sd_mod",
+    "ahci",
+    "ata_piix",
+    "ata_generic",
+    "nvme",
+    "vmw_pvscsi",
+    "mptspi",
+    "mptsas",
+    "hv_storvsc",
+    "hv_vmbus",
+    "pci_hyperv",
+    "xen_blkfront",
 ];
 
 /// Loaded whatever the devices are. These have to exist, as modules or built in.
 const ALWAYS: &[&str] = &["dm_mod", "dm_verity", "erofs"];
 
 /// Loaded when the kernel has them as modules, because no device asks for them by alias early enough.
-const ALWAYS_IF_PRESENT: &[&str] = &["virtio_pci", "virtio_blk", "sd_mod", "crc32c_intel", "libcrc32c", "sha256_ssse3"];
+const ALWAYS_IF_PRESENT: &[&str] =
+    &["virtio_pci", "virtio_blk", "sd_mod", "crc32c_intel", "libcrc32c", "sha256_ssse3"];
 
 /// Modules for the initrd.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,7 +46,9 @@ pub struct Selection {
 
 /// What is missing from the kernel.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("kernel {version} has no `{module}`, neither as a module nor built in; a sealed image can not boot without it")]
+#[error(
+    "kernel {version} has no `{module}`, neither as a module nor built in; a sealed image can not boot without it"
+)]
 pub struct MissingModule {
     /// Kernel version.
     pub version: String,
@@ -40,7 +57,12 @@ pub struct MissingModule {
 }
 
 /// Selects modules. `dep`, `alias` and `builtin` are the texts of depmod's files for the kernel.
-pub fn select_modules(version: &str, dep: &str, alias: &str, builtin: &str) -> Result<Selection, MissingModule> {
+pub fn select_modules(
+    version: &str,
+    dep: &str,
+    alias: &str,
+    builtin: &str,
+) -> Result<Selection, MissingModule> {
     let by_name: BTreeMap<String, (&str, Vec<&str>)> = dep
         .lines()
         .filter_map(|line| line.split_once(':'))
@@ -63,7 +85,9 @@ pub fn select_modules(version: &str, dep: &str, alias: &str, builtin: &str) -> R
         let Some((path, needs)) = by_name.get(name) else { continue };
         let flat: Vec<&str> = needs.iter().map(|need| file_name(need)).collect();
         selection.files.insert((*path).to_owned());
-        selection.dependencies.push_str(&format!("{}: {}", file_name(path), flat.join(" ")).trim_end().to_owned());
+        selection
+            .dependencies
+            .push_str(&format!("{}: {}", file_name(path), flat.join(" ")).trim_end().to_owned());
         selection.dependencies.push('\n');
     }
     for line in alias.lines() {

@@ -1,0 +1,3 @@
+//! From the composed tree to the release folder.
+
+pub mod modules;
