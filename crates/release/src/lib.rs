@@ -5,9 +5,11 @@
 //!
 //! Laws: a folder that carries `release.json` is complete; what is incomplete is called `OUT.partial-N`.
 
+pub mod documents;
 pub mod draft;
 mod error;
 pub mod folder;
+pub mod inspect;
 pub mod manifest;
 pub mod names;
 
