@@ -9,8 +9,11 @@
 
 pub mod control;
 pub mod definition;
+pub mod describe;
 pub mod digest;
+pub mod parse;
 pub mod problem;
+mod relations;
 pub mod settings;
 pub mod size;
 mod suggest;
@@ -19,5 +22,6 @@ pub mod template;
 
 pub use definition::Definition;
 pub use digest::Sha256Digest;
+pub use parse::{Parsed, parse};
 pub use problem::{Problem, render_problems};
 pub use size::ByteSize;
