@@ -4,8 +4,9 @@
 
 use std::fmt;
 
-/// Longest paragraph. Stops a forged index from making one package look endless; Debian's longest are a few tens of KiB.
-pub const MAX_PARAGRAPH_BYTES: usize = 1 << 20;
+/// Longest paragraph. Stops a forged index from making one package look endless; the longest are `Release` files, which
+/// are one paragraph of some hundred KiB.
+pub const MAX_PARAGRAPH_BYTES: usize = 4 << 20;
 /// Most fields of a paragraph. Stops lookups, which are linear, from becoming slow.
 pub const MAX_FIELDS: usize = 256;
 
@@ -67,6 +68,20 @@ impl<'a> Paragraph<'a> {
         let lonely = |line| ControlError { line, problem: ControlProblem::NotOneParagraph };
         let first = all.next().ok_or_else(|| lonely(1))??;
         if all.next().is_some() { Err(lonely(all.line)) } else { Ok(first) }
+    }
+
+    /// As [`Paragraph::parse_only`], for a text that may be clear-signed (RFC 9580, section 7). The signature is cut off
+    /// and NOT checked.
+    ///
+    /// # Errors
+    /// As [`Paragraph::parse_only`].
+    pub fn parse_signed(text: &'a str) -> Result<Self, ControlError> {
+        let Some(signed) = text.strip_prefix("-----BEGIN PGP SIGNED MESSAGE-----\n") else {
+            return Self::parse_only(text);
+        };
+        let body = signed.split_once("\n\n").map_or("", |(_, body)| body);
+        let end = body.find("-----BEGIN PGP SIGNATURE-----").unwrap_or(body.len());
+        Self::parse_only(&body[..end])
     }
 }
 

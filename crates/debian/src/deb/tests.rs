@@ -138,7 +138,7 @@ fn several_threads_read_the_same() {
         .map(|n| (n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as u8 ^ (n >> 7) as u8)
         .collect();
     let noise: Vec<u8> =
-        noise.chunks(32).flat_map(|chunk| <[u8; 32]>::from(sha2::Sha256::digest_of(chunk))).collect();
+        noise.chunks(32).flat_map(|chunk| digest(chunk)).collect();
     fs::write(root.join("usr/noise"), &noise).unwrap();
     let bytes = fs::read(build(folder.path(), "xz")).unwrap();
     assert!(bytes.len() > 9 << 20);
@@ -154,14 +154,8 @@ fn several_threads_read_the_same() {
     assert!(found);
 }
 
-trait DigestOf {
-    fn digest_of(bytes: &[u8]) -> [u8; 32];
-}
-
-impl DigestOf for sha2::Sha256 {
-    fn digest_of(bytes: &[u8]) -> [u8; 32] {
-        <Self as sha2::Digest>::digest(bytes).into()
-    }
+fn digest(bytes: &[u8]) -> [u8; 32] {
+    <sha2::Sha256 as sha2::Digest>::digest(bytes).into()
 }
 
 /// A `.deb` around tar archives of one's own.
@@ -181,7 +175,10 @@ fn header(path: &str, kind: tar::EntryType, size: u64) -> tar::Header {
     header.as_old_mut().name[..path.len()].copy_from_slice(path.as_bytes());
     header.set_entry_type(kind);
     header.set_size(size);
-    (header.set_mode(0o644), header.set_uid(0), header.set_gid(0), header.set_mtime(0));
+    header.set_mode(0o644);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
     header.set_cksum();
     header
 }
