@@ -149,6 +149,10 @@ struct Extent {
     inline_offset: u64,
 }
 
+impl Extent {
+    const EMPTY: Self = Self { size: 0, blocks: 0, block_offset: 0, inline_offset: 0 };
+}
+
 struct Inode {
     mode: u32,
     metadata: Metadata,
@@ -236,7 +240,7 @@ impl<R: ReadAt> Image<R> {
     /// Reads a file or hard link from its start. Anything else reads as empty.
     pub fn open_file(&self, entry: &Entry) -> FileReader<'_, R> {
         let is_file = matches!(entry.kind, NodeKind::File { .. } | NodeKind::HardLink { .. });
-        let extent = Extent { size: if is_file { entry.extent.size } else { 0 }, ..entry.extent };
+        let extent = if is_file { entry.extent } else { Extent::EMPTY };
         FileReader { source: &self.source, extent, position: 0 }
     }
 
@@ -292,7 +296,7 @@ impl<R: ReadAt> Image<R> {
         let has_content =
             matches!(mode & MODE_TYPE, format::MODE_FILE | format::MODE_DIRECTORY | format::MODE_SYMLINK);
         if !has_content {
-            return Ok(Extent { size: 0, blocks: 0, block_offset: 0, inline_offset: 0 });
+            return Ok(Extent::EMPTY);
         }
         let blocks = match layout {
             format::LAYOUT_PLAIN => size,
