@@ -4,14 +4,20 @@
 //! files beside it. Refuses all I/O: texts come in as strings, files beside the definition through
 //! [`definition`], the time as a value.
 //!
-//! Depends on serde, a TOML parser that keeps source positions, and the template engine whose syntax the
+//! Depends on serde, a TOML parser that keeps source positions, a small regular expression engine, and the template
+//! engine whose syntax the makers' templates are written in.
 
 pub mod control;
 pub mod definition;
 pub mod digest;
+pub mod problem;
 pub mod settings;
 pub mod size;
+mod suggest;
+mod syntax;
+pub mod template;
 
 pub use definition::Definition;
 pub use digest::Sha256Digest;
+pub use problem::{Problem, render_problems};
 pub use size::ByteSize;

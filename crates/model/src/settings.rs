@@ -1,5 +1,8 @@
 //! Settings: the few typed values a customer may set.
 
+pub mod pem;
+pub mod validate;
+
 use serde::{Deserialize, Serialize};
 
 /// One declared setting.
@@ -19,6 +22,9 @@ pub struct Setting {
     pub default: Option<Value>,
     /// Made by the appliance at first boot when nobody gives a value, and kept.
     pub generate: Option<Generate>,
+    /// Whether it may stay without a value. Templates see `none` then.
+    #[serde(default)]
+    pub optional: bool,
     /// Units restarted after a change.
     pub restarts: Vec<String>,
     /// Units reloaded after a change.
