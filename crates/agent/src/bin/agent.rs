@@ -1,0 +1,3 @@
+//! The agent of an appliance. See [`agent`].
+
+fn main() {}

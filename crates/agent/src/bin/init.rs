@@ -1,0 +1,5 @@
+//! The first program of an appliance, in the initrd. See [`agent::init`].
+
+fn main() {
+    agent::init::main()
+}

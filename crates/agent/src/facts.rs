@@ -1,0 +1,37 @@
+//! What `init` tells the agent, in one JSON file below `/run`.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+/// Where the facts lie, seen from the running system.
+pub const FACTS_PATH: &str = "/run/ampoule/facts.json";
+
+/// Facts of this boot.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Facts {
+    /// Verity root hash the kernel enforces, 64 hexadecimal digits.
+    pub root_hash: String,
+    /// Device node of the data partition.
+    pub data_device: String,
+    /// Whether the data partition was formatted in this boot.
+    pub first_boot: bool,
+    /// Things a person should know.
+    pub notices: Vec<String>,
+}
+
+impl Facts {
+    /// Reads the facts; without a file (the agent is tried outside of an appliance) they are empty.
+    pub fn load(path: &Path) -> Facts {
+        std::fs::read(path).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
+    }
+
+    /// Writes the facts.
+    pub fn save(&self, path: &Path) -> std::io::Result<()> {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        std::fs::write(path, serde_json::to_vec(self).map_err(std::io::Error::other)?)
+    }
+}

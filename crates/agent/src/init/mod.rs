@@ -1,0 +1,123 @@
+//! `ampoule-init`: from the kernel's first program to systemd, as `docs/ARCHITECTURE.md`, "Boot", says it.
+//!
+//! Owns the way to a verified root with its data. Refuses to guess: whatever is not as declared ends in one clear message
+//! ([`report::Failure`]) and a machine that is off.
+
+pub mod block;
+pub mod cmdline;
+pub mod data;
+pub mod disks;
+pub mod gpt;
+pub mod modules;
+pub mod report;
+pub mod state;
+pub mod verity;
+pub mod world;
+
+mod failures;
+mod finish;
+mod prepare;
+mod root;
+
+use std::convert::Infallible;
+use std::fs;
+use std::path::Path;
+use std::time::Instant;
+
+use rustix::mount::MountFlags;
+use rustix::system::RebootCommand;
+
+use crate::facts::{FACTS_PATH, Facts};
+use cmdline::{CommandLine, OnFailure, Progress};
+use report::Failure;
+
+/// Where the root is mounted until it becomes `/`.
+pub const SYSROOT: &str = "/sysroot";
+
+/// The program. Never returns: it becomes systemd, or the machine goes off.
+pub fn main() -> ! {
+    let started = Instant::now();
+    std::panic::set_hook(Box::new(|panic| {
+        stop(&failures::panicked(&panic.to_string()), OnFailure::PowerOff)
+    }));
+    let virtual_mounts = [
+        ("proc", "/proc", MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC, ""),
+        ("sysfs", "/sys", MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC, ""),
+        ("devtmpfs", "/dev", MountFlags::NOSUID, "mode=0755"),
+    ];
+    for (kind, target, flags, options) in virtual_mounts {
+        // Some kernels mount devtmpfs themselves (CONFIG_DEVTMPFS_MOUNT); what is really missing shows in the next step.
+        let _mounted_already = world::mount_virtual(kind, Path::new(target), flags, options);
+    }
+    let text = fs::read_to_string("/proc/cmdline").unwrap_or_default();
+    let outcome = cmdline::parse(&text).map_err(|error| failures::command_line(&error)).and_then(|line| {
+        let steps = Steps { started, progress: line.progress };
+        boot(&line, &steps)
+    });
+    match outcome {
+        Ok(never) => match never {},
+        Err(failure) => stop(&failure, cmdline::on_failure(&text)),
+    }
+}
+
+fn boot(line: &CommandLine, steps: &Steps) -> Result<Infallible, Failure> {
+    let sysroot = Path::new(SYSROOT);
+    let root = root::find(line, steps)?;
+    root::mount_verified(&root, line, sysroot)?;
+    steps.say("root is mounted");
+    let definition = root::read_definition(sysroot)?;
+    let modules = prepare::RootModules::load(sysroot);
+    prepare::mount_virtual_in(sysroot, modules)?;
+    steps.say("modules of the root are loaded");
+    let data = prepare::ensure_data(sysroot, &root, &definition)?;
+    steps.say("data is mounted");
+    prepare::mount_overlays(sysroot)?;
+    prepare::bind_state(sysroot, &definition)?;
+    steps.say("state is in place");
+    let facts = Facts {
+        root_hash: line.root_hash.to_string(),
+        data_device: data.device,
+        first_boot: data.prepared == data::Prepared::Formatted,
+        notices: data.notices,
+    };
+    facts
+        .save(&sysroot.join(FACTS_PATH.trim_start_matches('/')))
+        .map_err(|error| failures::files("/run", &error))?;
+    finish::render_settings(sysroot)?;
+    steps.say("settings are rendered");
+    finish::switch_root(sysroot)
+}
+
+/// Prints steps for whoever debugs a boot.
+#[derive(Debug)]
+pub struct Steps {
+    started: Instant,
+    progress: Progress,
+}
+
+impl Steps {
+    fn say(&self, text: &str) {
+        if self.progress == Progress::Printed {
+            report::tell_consoles(&format!(
+                "ampoule-init: {:>5} ms {text}\n",
+                self.started.elapsed().as_millis()
+            ));
+        }
+    }
+}
+
+/// Tells why, waits, and switches the machine off or restarts it.
+fn stop(failure: &Failure, on_failure: OnFailure) -> ! {
+    report::tell_consoles(&failure.render(on_failure));
+    std::thread::sleep(report::READING_TIME);
+    rustix::fs::sync();
+    let command = match on_failure {
+        OnFailure::PowerOff => RebootCommand::PowerOff,
+        OnFailure::Reboot => RebootCommand::Restart,
+    };
+    let _error = rustix::system::reboot(command);
+    // A machine that can not be switched off must not run on as if nothing had happened.
+    loop {
+        std::thread::park();
+    }
+}

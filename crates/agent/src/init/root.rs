@@ -1,0 +1,142 @@
+//! Finding, verifying and mounting the root.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use model::Definition;
+use rustix::mount::{MountFlags, mount};
+
+use super::Steps;
+use super::block::{BlockDevice, DeviceFile, SECTOR};
+use super::cmdline::{CommandLine, partition_uuids};
+use super::disks::{self, Disk};
+use super::failures;
+use super::gpt::Primary;
+use super::modules::{Found, Loaded, ModuleIndex};
+use super::report::Failure;
+use super::state::make_directories;
+use super::verity::{SUPERBLOCK_LENGTH, Superblock};
+use super::world::{self, ModuleFolder};
+use crate::sys;
+
+/// How long disks may take to appear: slow controllers scan for several seconds.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// First pause between two looks; it doubles up to the last one.
+const FIRST_PAUSE: Duration = Duration::from_millis(5);
+const LAST_PAUSE: Duration = Duration::from_millis(160);
+/// Longest sealed definition: a definition is some tens of kilobytes.
+const DEFINITION_LIMIT: u64 = 8 << 20;
+const MODULES: &str = "/modules";
+const MAPPING: &str = "ampoule-root";
+
+/// The partitions of the root.
+#[derive(Clone, Debug)]
+pub struct RootPartitions {
+    /// Kernel name of the disk they are on.
+    pub disk: String,
+    data: PathBuf,
+    hashes: PathBuf,
+}
+
+/// Loads drivers and waits until both partitions are there.
+pub fn find(line: &CommandLine, steps: &Steps) -> Result<RootPartitions, Failure> {
+    let read = |name: &str| fs::read_to_string(Path::new(MODULES).join(name)).unwrap_or_default();
+    let index = ModuleIndex::parse(&read("modules.dep"), &read("modules.alias"));
+    let (mut loaded, mut folder) = (Loaded::default(), ModuleFolder(MODULES.into()));
+    for name in read("load").lines().map(str::trim).filter(|name| !name.is_empty()) {
+        // Built into this kernel, or not for this machine: what is really missing shows in the next step.
+        let _refused = loaded.ensure(&index, name, &mut folder);
+    }
+    steps.say("modules of the initrd are loaded");
+    let uuids = partition_uuids(&line.root_hash);
+    let (began, mut pause) = (Instant::now(), FIRST_PAUSE);
+    loop {
+        while loaded.answer_devices(&index, disks::modaliases(), &mut folder) == Found::Devices {}
+        let disks = disks::scan();
+        if let Some(found) = look(&disks, &uuids) {
+            steps.say("root partitions are found");
+            return Ok(found);
+        }
+        if began.elapsed() > PATIENCE {
+            return Err(failures::no_root(&uuids, &disks, PATIENCE.as_secs()));
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(LAST_PAUSE);
+    }
+}
+
+fn look(disks: &[Disk], uuids: &(String, String)) -> Option<RootPartitions> {
+    disks.iter().find_map(|disk| {
+        let data = disk.partition_with_uuid(&uuids.0)?;
+        let hashes = disk.partition_with_uuid(&uuids.1)?;
+        if disk.table.as_ref()?.primary() == Primary::Broken {
+            repair(disk);
+        }
+        Some(RootPartitions {
+            disk: disk.name.clone(),
+            data: disks::partition_node(&disk.name, data.number)?,
+            hashes: disks::partition_node(&disk.name, hashes.number)?,
+        })
+    })
+}
+
+/// A power cut while the table was written leaves a disk on which the kernel sees no partitions: it does not look at the
+/// backup by itself.
+fn repair(disk: &Disk) {
+    let write = || -> Option<()> {
+        let mut device = DeviceFile::open_for_writing(&disk.node()).ok()?;
+        disk.table.clone()?.repair(&mut device).ok()?;
+        sys::ioctl::read_partitions_again(device.file()).ok()
+    };
+    // The disk is looked at again; if this did not help, the person reads that the partitions were not found.
+    let _tried = write();
+}
+
+/// Sets up verity and mounts the root read-only.
+pub fn mount_verified(root: &RootPartitions, line: &CommandLine, sysroot: &Path) -> Result<(), Failure> {
+    let device = set_up_verity(root, line)?;
+    make_directories(sysroot).map_err(|error| failures::files(super::SYSROOT, &error))?;
+    mount(&device, sysroot, "erofs", MountFlags::RDONLY, None)
+        .map_err(|error| failures::corrupted_root(&root.data, &error, &world::corrupted_blocks()))
+}
+
+fn set_up_verity(root: &RootPartitions, line: &CommandLine) -> Result<PathBuf, Failure> {
+    let on_data = |error: &dyn std::error::Error| failures::verity_setup(&root.data, error);
+    let on_hashes = |error: &dyn std::error::Error| failures::verity_setup(&root.hashes, error);
+    let blocks =
+        DeviceFile::open(&root.data).map_err(|error| on_data(&error))?.sectors() * SECTOR as u64 / 4096;
+    let mut bytes = [0; SUPERBLOCK_LENGTH];
+    DeviceFile::open(&root.hashes)
+        .and_then(|device| device.read(0, &mut bytes))
+        .map_err(|error| on_hashes(&error))?;
+    let superblock = Superblock::parse(&bytes, blocks).map_err(|error| on_hashes(&error))?;
+    let number =
+        |node: &Path| disks::device_number(node).map_err(|error| failures::verity_setup(node, &error));
+    let mapping = sys::devmapper::Mapping {
+        name: MAPPING,
+        uuid: &superblock.mapping_uuid(MAPPING),
+        sectors: superblock.sectors(),
+        target: "verity",
+        parameters: &superblock.table(&number(&root.data)?, &number(&root.hashes)?, &line.root_hash),
+    };
+    let minor = sys::devmapper::create_read_only(Path::new("/dev/mapper/control"), &mapping)
+        .map_err(|error| on_hashes(&error))?;
+    Ok(PathBuf::from(format!("/dev/dm-{minor}")))
+}
+
+/// Reads the sealed definition. An input error here means a corrupted block.
+pub fn read_definition(sysroot: &Path) -> Result<Definition, Failure> {
+    let path = sysroot.join(model::definition::SEALED_PATH);
+    let read = || -> std::io::Result<Vec<u8>> {
+        if fs::metadata(&path)?.len() > DEFINITION_LIMIT {
+            return Err(std::io::Error::other("the definition is larger than 8 MiB"));
+        }
+        fs::read(&path)
+    };
+    let bytes = read().map_err(|error| match world::corrupted_blocks() {
+        blocks if blocks.is_empty() => failures::definition(&error),
+        blocks => failures::corrupted_root(&path, &error, &blocks),
+    })?;
+    serde_json::from_slice(&bytes).map_err(|error| failures::definition(&error))
+}
