@@ -1,0 +1,163 @@
+//! The two disks of a run: an overlay over the release's disk, and a data disk of its own.
+
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use model::ByteSize;
+use release::{ReleaseFolder, names as release_names};
+
+use crate::error::{MachineError, io};
+use crate::folder::{VmFolder, names};
+use crate::gpt;
+use crate::note::Note;
+use crate::plan::Keep;
+
+/// Name of the partition that `init` formats at first boot; see `docs/ARCHITECTURE.md`.
+const NEW_DATA_PARTITION: &str = "ampoule-data-new";
+/// Smallest data disk: below it no file system we use can be made.
+const DATA_LEAST: ByteSize = ByteSize(16 << 20);
+/// Greatest data disk: what a file can be on common host file systems.
+const DATA_MOST: ByteSize = ByteSize(8 << 40);
+/// Most of a helper's complaints that is told.
+const COMPLAINT_LIMIT: usize = 2000;
+
+/// Makes the system disk when there is none for this release. Returns its file name.
+///
+/// The release's own disk is never written: it is the overlay's base.
+pub(crate) fn ensure_system(
+    folder: &VmFolder,
+    release: &ReleaseFolder,
+    keep: Keep,
+    notes: &dyn Fn(Note),
+) -> Result<&'static str, MachineError> {
+    let (base, format) = match release.artifact(release_names::DISK_RAW) {
+        Ok(path) => (path, "raw"),
+        Err(_) => (release.artifact(release_names::DISK_QCOW2)?, "qcow2"),
+    };
+    let base = fs::canonicalize(&base).map_err(io("look at", &base))?;
+    if keep == Keep::Nothing {
+        folder.remove(names::SYSTEM_EPHEMERAL)?;
+        create_overlay(folder, names::SYSTEM_EPHEMERAL, &base, format)?;
+        return Ok(names::SYSTEM_EPHEMERAL);
+    }
+    // Blocks of an overlay mean nothing over another base: the overlay is bound to the manifest's digest.
+    let record = folder.file(names::SYSTEM_RELEASE);
+    let digest = release.digest().to_string();
+    let wanted = format!("{digest}\n{}\n", base.display());
+    let found = fs::read_to_string(&record).ok();
+    if found.as_ref() == Some(&wanted) && folder.file(names::SYSTEM).is_file() {
+        return Ok(names::SYSTEM);
+    }
+    if found.is_some_and(|found| !found.starts_with(&digest)) {
+        notes(Note::OtherRelease);
+    }
+    // In this order a crash leaves no record, and the overlay is made anew.
+    folder.remove(names::SYSTEM_RELEASE)?;
+    folder.remove(names::SYSTEM)?;
+    create_overlay(folder, names::SYSTEM, &base, format)?;
+    fs::write(&record, wanted).map_err(io("write", &record))?;
+    Ok(names::SYSTEM)
+}
+
+/// Makes the data disk when there is none. Returns its file name.
+pub(crate) fn ensure_data(
+    folder: &VmFolder,
+    appliance: &str,
+    size: ByteSize,
+    keep: Keep,
+) -> Result<&'static str, MachineError> {
+    let name = match keep {
+        Keep::Data => names::DATA,
+        Keep::Nothing => names::DATA_EPHEMERAL,
+    };
+    let path = folder.file(name);
+    if keep == Keep::Nothing {
+        folder.remove(name)?;
+    } else if path.is_file() {
+        return Ok(name);
+    }
+    let new = folder.file(&format!("{name}.new"));
+    let _ = fs::remove_file(&new);
+    create_data_disk(&new, size, appliance)?;
+    // Renamed when whole, so that a crash does not leave a disk without a partition table.
+    fs::rename(&new, &path).map_err(io("write", &path))?;
+    Ok(name)
+}
+
+/// Makes a sparse data disk with one partition that waits to be formatted.
+pub fn create_data_disk(path: &Path, size: ByteSize, appliance: &str) -> Result<(), MachineError> {
+    if size < DATA_LEAST || size > DATA_MOST {
+        let (least, most) = (DATA_LEAST.0, DATA_MOST.0);
+        return Err(MachineError::Size { what: "a data disk", found: size.0, least, most });
+    }
+    // Whole MiB: partitions end at MiB.
+    let size = size.0 >> 20 << 20;
+    let file =
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(io("create", path))?;
+    file.set_len(size).map_err(io("write", path))?;
+    for (offset, bytes) in gpt::data_disk(size, NEW_DATA_PARTITION, appliance.as_bytes()) {
+        file.write_all_at(&bytes, offset).map_err(io("write", path))?;
+    }
+    file.sync_all().map_err(io("sync", path))
+}
+
+/// Removes what a run that keeps nothing left.
+pub(crate) fn remove_ephemeral(folder: &VmFolder) -> Result<(), MachineError> {
+    folder.remove(names::SYSTEM_EPHEMERAL)?;
+    folder.remove(names::DATA_EPHEMERAL)
+}
+
+fn create_overlay(folder: &VmFolder, name: &str, base: &Path, format: &str) -> Result<(), MachineError> {
+    const PROGRAM: &str = "qemu-img";
+    let output = Command::new(PROGRAM)
+        .current_dir(folder.path())
+        .args(["create", "-q", "-f", "qcow2", "-F", format, "-b"])
+        .arg(base)
+        .arg(name)
+        .stdin(Stdio::null())
+        .output();
+    let output = match output {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(MachineError::NoProgram { program: PROGRAM.into() });
+        }
+        other => other.map_err(io("start", Path::new(PROGRAM)))?,
+    };
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr).trim().chars().take(COMPLAINT_LIMIT).collect();
+    Err(MachineError::Helper { program: PROGRAM, said })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_data_disk_is_a_sound_gpt_with_one_partition_to_format() {
+        let bench = tempfile::tempdir().expect("folder");
+        let path = bench.path().join("data.raw");
+        create_data_disk(&path, ByteSize((64 << 20) + 777), "example/lamp").expect("creates");
+        assert_eq!(fs::metadata(&path).expect("metadata").len(), 64 << 20);
+        let output = |arguments: &[&str]| {
+            let output = Command::new("sgdisk").args(arguments).arg(&path).output();
+            String::from_utf8(output.expect("sgdisk, of gdisk, is installed").stdout).expect("text")
+        };
+        assert!(output(&["-v"]).contains("No problems found"), "{}", output(&["-v"]));
+        let partition = output(&["-i", "1"]);
+        assert!(partition.contains("Partition name: 'ampoule-data-new'"), "{partition}");
+        assert!(partition.contains("0FC63DAF-8483-4772-8E79-3D69D8477DE4"), "{partition}");
+    }
+
+    #[test]
+    fn a_data_disk_that_can_not_be_is_refused() {
+        let bench = tempfile::tempdir().expect("folder");
+        for size in [0, 1 << 20, u64::MAX] {
+            let error =
+                create_data_disk(&bench.path().join("d"), ByteSize(size), "a/b").expect_err("refused");
+            assert!(matches!(error, MachineError::Size { .. }), "{error}");
+        }
+    }
+}

@@ -1,0 +1,53 @@
+//! What a run tells besides its results. Texts are one line each; where they are shown is the caller's.
+
+use std::fmt;
+
+use model::control::Status;
+
+/// Something a person should know, and that is not an error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Note {
+    /// The processor is emulated because KVM is missing or does not work. Told at most once a run.
+    Emulated {
+        /// Why, in a few words.
+        why: String,
+    },
+    /// A wished port was taken, and another one is used.
+    PortTaken {
+        /// The wish.
+        wished: u16,
+        /// What is used.
+        chosen: u16,
+        /// The appliance's port.
+        guest: u16,
+    },
+    /// The release is another one than at the last run: the system disk starts anew, data stays.
+    OtherRelease,
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Emulated { why } => write!(f, "the processor is emulated, which is slow: {why}"),
+            Self::PortTaken { wished, chosen, guest } => {
+                write!(f, "port {wished} is taken: port {guest} of the appliance is at {chosen}")
+            }
+            Self::OtherRelease => {
+                f.write_str("the release changed since the last run: the system disk starts anew, data stays")
+            }
+        }
+    }
+}
+
+/// How far a start has come. Later variants are later stages; a restart goes back to the first.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Progress {
+    /// Nothing was heard from the agent. `last_line` is the last line on the serial console, without control
+    /// characters.
+    Booting {
+        /// May be empty.
+        last_line: String,
+    },
+    /// The agent is up.
+    Agent(Box<Status>),
+}
