@@ -7,19 +7,24 @@
 //! Depends on serde, a TOML parser that keeps source positions, a small regular expression engine, and the template
 //! engine whose syntax the makers' templates are written in.
 
+pub mod check;
 pub mod control;
 pub mod definition;
 pub mod describe;
 pub mod digest;
 pub mod parse;
 pub mod problem;
+pub mod reference;
 mod relations;
+pub mod scaffold;
+pub mod seed;
 pub mod settings;
 pub mod size;
 mod suggest;
 mod syntax;
 pub mod template;
 
+pub use check::{Surroundings, check};
 pub use definition::Definition;
 pub use digest::Sha256Digest;
 pub use parse::{Parsed, parse};

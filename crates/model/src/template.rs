@@ -5,7 +5,8 @@
 //!
 //! A template sees every setting under its name with underscores (`{{ site_name }}`), the object `appliance` (`vendor`,
 //! `name`, `title`, `version`) and `hostname`. An optional setting without value is `none`: it can be tested with `if`,
-//! and writing it is an error. Filters besides Jinja's own: `json` and `shell`, which quote a value for those languages.
+//! and writing it is an error. Filters besides Jinja's own: `html`, `json` and `shell`, which quote a value for
+//! those languages.
 //! A line that holds only a `{% %}` block leaves no empty line behind.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -274,6 +275,7 @@ fn add_language(environment: &mut Environment<'static>) {
     environment.add_filter("split", filters::split);
     environment.add_filter("trim", filters::trim);
     environment.add_filter("upper", filters::upper);
+    environment.add_filter("html", html);
     environment.add_filter("json", json);
     environment.add_filter("shell", shell);
     environment.add_test("defined", tests::is_defined);
@@ -285,6 +287,25 @@ fn add_language(environment: &mut Environment<'static>) {
     environment.add_function("range", functions::range);
     environment.add_function("dict", functions::dict);
     environment.add_function("namespace", functions::namespace);
+}
+
+/// A value as text of HTML or XML, also between double quotes of an attribute.
+fn html(value: &Engine) -> Result<String, minijinja::Error> {
+    if value.is_none() || value.is_undefined() {
+        return Err(minijinja::Error::new(ErrorKind::InvalidOperation, "`html` takes a value that is set"));
+    }
+    let mut out = String::new();
+    for character in value.to_string().chars() {
+        match character {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            other => out.push(other),
+        }
+    }
+    Ok(out)
 }
 
 /// A value as JSON; JSON strings are good TOML, YAML and JavaScript strings too.

@@ -74,6 +74,8 @@ fn quoting_keeps_a_value_in_its_place() {
     let values = [("site-name", text("it's \"x\" $(reboot)\\"))];
     assert_eq!(render("{{ site_name | shell }}", &values), Ok(r#"'it'\''s "x" $(reboot)\'"#.into()));
     assert_eq!(render("{{ site_name | json }}", &values), Ok(r#""it's \"x\" $(reboot)\\""#.into()));
+    assert_eq!(render("{{ '<a b=\"\\'&' | html }}", &values), Ok("&lt;a b=&quot;&#39;&amp;".into()));
+    assert!(render("{{ relay | html }}", &[]).is_err() && render("{{ relay | shell }}", &[]).is_err());
 }
 
 #[test]

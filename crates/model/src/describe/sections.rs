@@ -236,7 +236,7 @@ static TEMPLATES: Section = Section {
     about: "Files rendered from the settings at every boot and after every change. Templates are written in Jinja's \
             syntax; settings appear under their names with underscores: `{{ site_name }}`. `appliance.vendor`, \
             `appliance.name`, `appliance.title`, `appliance.version` and `hostname` are there too, and the filters \
-            `json` and `shell`, which quote a value for those languages.",
+            `html`, `json` and `shell`, which quote a value for those languages.",
     tag: None,
     keys: &[
         key("source", Type::Text(&SOURCE), Required, "Template text, relative to the definition's folder."),
