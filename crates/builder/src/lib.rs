@@ -3,4 +3,7 @@
 //! Owns every process and byte of I/O of a build; refuses printing: it reports [`progress::Event`]s. Decisions that
 //! need no I/O live in `debian`, `tree` and `image`.
 
+pub mod fetch;
+pub mod mirror;
 pub mod progress;
+pub mod resolve;
