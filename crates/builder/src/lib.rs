@@ -4,5 +4,7 @@
 //! need no I/O live in `debian`, `tree` and `image`.
 
 pub mod compose;
+pub mod mirror;
 pub mod progress;
+pub mod resolve;
 pub mod seal;

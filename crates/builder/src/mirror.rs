@@ -68,7 +68,9 @@ pub struct MirrorFlags {
 #[derive(Debug, thiserror::Error)]
 pub enum MirrorError {
     /// Nothing names one.
-    #[error("no mirror for `{suite}`: neither the definition, a flag, nor this machine's apt configuration names one")]
+    #[error(
+        "no mirror for `{suite}`: neither the definition, a flag, nor this machine's apt configuration names one"
+    )]
     None {
         /// The suite that has no mirror.
         suite: String,
@@ -94,7 +96,10 @@ impl Mirrors {
         let archive = named(archive)?.unwrap_or(machine.archive);
         // A full mirror has the security archive beside it; the machine's own configuration knows better.
         let beside = || {
-            archive.iter().filter_map(|url| Some(format!("{}/debian-security", url.strip_suffix("/debian")?))).collect()
+            archive
+                .iter()
+                .filter_map(|url| Some(format!("{}/debian-security", url.strip_suffix("/debian")?)))
+                .collect()
         };
         let security = match named(security)? {
             Some(named) => named,
@@ -230,7 +235,9 @@ fn source_files() -> Vec<PathBuf> {
     let mut files: Vec<PathBuf> = value("LIST").into_iter().collect();
     let folder = value("PARTS").and_then(|folder| fs::read_dir(folder).ok());
     let mut parts: Vec<PathBuf> = folder.into_iter().flatten().flatten().map(|entry| entry.path()).collect();
-    parts.retain(|path| path.extension().is_some_and(|extension| extension == "list" || extension == "sources"));
+    parts.retain(|path| {
+        path.extension().is_some_and(|extension| extension == "list" || extension == "sources")
+    });
     parts.sort();
     files.extend(parts);
     files
@@ -264,11 +271,17 @@ mod tests {
             Acquire::httpx \"1\";\nAPT::Get::AllowUnauthenticated \"true\";\nAcquire::http \"\";\n";
         let settings = parse_settings(dump);
         let names: Vec<_> = settings.iter().map(|(name, _)| name.as_str()).collect();
-        let expected =
-            ["Acquire::Check-Valid-Until", "Acquire::http::Proxy", "Acquire::http::Proxy::mirror.example.org"];
+        let expected = [
+            "Acquire::Check-Valid-Until",
+            "Acquire::http::Proxy",
+            "Acquire::http::Proxy::mirror.example.org",
+        ];
         assert_eq!(names, expected);
         let mirrors = Mirrors { settings, ..Mirrors::default() };
-        assert_eq!(mirrors.proxy_for("http://other.example.org/debian/x"), Some("http://proxy.example.org:3128"));
+        assert_eq!(
+            mirrors.proxy_for("http://other.example.org/debian/x"),
+            Some("http://proxy.example.org:3128")
+        );
         assert_eq!(mirrors.proxy_for("http://mirror.example.org/debian/x"), None);
     }
 
@@ -290,7 +303,9 @@ mod tests {
         assert_eq!(found.of_suite("trixie-security"), ["http://definition.example.org/security"]);
         let flag = MirrorFlags { archive: Some("file:/srv/debian".to_owned()), security: None };
         assert_eq!(Mirrors::find(&base, &flag).unwrap().archive, ["file:/srv/debian"]);
-        for bad in ["debian.example.org", "http://a b/", "http://a/[trusted=yes]", "ftp://a/debian", "http://a/\nx"] {
+        for bad in
+            ["debian.example.org", "http://a b/", "http://a/[trusted=yes]", "ftp://a/debian", "http://a/\nx"]
+        {
             let flag = MirrorFlags { archive: Some(bad.to_owned()), security: None };
             assert!(Mirrors::find(&base, &flag).is_err(), "{bad}");
         }
