@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 use crate::error::{MachineError, io as io_error};
 use crate::probe;
 
+/// The host's KVM.
+pub const DEVICE: &str = "/dev/kvm";
 /// How long the probe program may take on KVM: about a hundred times what it needs.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Most bytes of the probe's complaints that are read. Stops a QEMU that floods.
@@ -51,13 +53,14 @@ pub enum Verdict {
 
 /// Probes KVM, or returns what was found earlier in the same boot of the host with the same QEMU.
 ///
-/// `qemu` is the program, `folder` where the probe's files and the remembered verdict lie.
-pub fn detect(qemu: &Path, folder: &Path) -> Result<Verdict, MachineError> {
-    if let Err(error) = OpenOptions::new().read(true).write(true).open("/dev/kvm") {
+/// `qemu` is the program, `device` is [`DEVICE`] outside of tests, `folder` is where the probe's files and the remembered
+/// verdict lie.
+pub fn detect(qemu: &Path, device: &Path, folder: &Path) -> Result<Verdict, MachineError> {
+    if let Err(error) = OpenOptions::new().read(true).write(true).open(device) {
         return Ok(Verdict::Broken(match error.kind() {
-            io::ErrorKind::NotFound => "there is no /dev/kvm".to_owned(),
-            io::ErrorKind::PermissionDenied => "this user may not use /dev/kvm".to_owned(),
-            _ => format!("/dev/kvm can not be opened: {error}"),
+            io::ErrorKind::NotFound => format!("there is no {}", device.display()),
+            io::ErrorKind::PermissionDenied => format!("this user may not use {}", device.display()),
+            _ => format!("{} can not be opened: {error}", device.display()),
         }));
     }
     let memory = folder.join("acceleration");

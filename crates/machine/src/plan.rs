@@ -38,6 +38,8 @@ pub struct RunOptions {
     pub screen: Screen,
     /// KVM or not.
     pub acceleration: AccelerationChoice,
+    /// The host's KVM, [`crate::acceleration::DEVICE`].
+    pub kvm_device: PathBuf,
     /// The hypervisor; looked up in PATH when it is a bare name.
     pub qemu: PathBuf,
     /// On KVM, a console and an agent that are silent for this long are taken for a KVM that does not work.
@@ -66,6 +68,7 @@ impl RunOptions {
             seed: None,
             screen: Screen::None,
             acceleration: AccelerationChoice::Automatic,
+            kvm_device: crate::acceleration::DEVICE.into(),
             qemu: "qemu-system-x86_64".into(),
             silence: Duration::from_secs(20),
             extra: Vec::new(),
@@ -198,7 +201,9 @@ fn boot(arguments: &mut Arguments, options: &RunOptions, found: &Found<'_>) {
 fn disks(arguments: &mut Arguments, options: &RunOptions, found: &Found<'_>) {
     let (system, data) = (found.system_disk, found.data_disk);
     arguments.pair("-drive", format!("if=none,id=system,format=qcow2,discard=unmap,file={system}"));
-    arguments.pair("-device", "virtio-blk-pci,drive=system,serial=ampoule-system,bootindex=0");
+    // With `-kernel` QEMU has its own loader at boot index 0.
+    let index = if options.boot == Boot::Uefi { ",bootindex=0" } else { "" };
+    arguments.pair("-device", format!("virtio-blk-pci,drive=system,serial=ampoule-system{index}"));
     arguments.pair("-drive", format!("if=none,id=data,format=raw,discard=unmap,file={data}"));
     arguments.pair("-device", "virtio-blk-pci,drive=data,serial=ampoule-data");
     if let Some(seed) = &options.seed {
@@ -268,3 +273,6 @@ impl Arguments {
 fn escape(text: &str) -> String {
     text.replace(',', ",,")
 }
+
+#[cfg(test)]
+mod tests;

@@ -345,7 +345,7 @@ fn choose_acceleration(
     if options.acceleration == AccelerationChoice::Tcg {
         return Ok((Acceleration::Tcg, false));
     }
-    match (acceleration::detect(&options.qemu, folder.path())?, options.acceleration) {
+    match (acceleration::detect(&options.qemu, &options.kvm_device, folder.path())?, options.acceleration) {
         (Verdict::Works, choice) => Ok((Acceleration::Kvm, choice == AccelerationChoice::Automatic)),
         (Verdict::Broken(why), AccelerationChoice::Kvm) => Err(MachineError::NoKvm { why }),
         (Verdict::Broken(why), _) => {

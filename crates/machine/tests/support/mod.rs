@@ -1,0 +1,144 @@
+//! A release without content and a QEMU that runs nothing.
+#![allow(dead_code, reason = "every test file uses a part")]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use machine::{MachineError, Note, RunOptions, Running, StopTimeouts};
+use model::Sha256Digest;
+use model::definition::{Identity, Port, Protocol, Resources};
+use release::manifest::FORMAT;
+use release::{ArtifactName, ImageFacts, Manifest, Purpose, ReleaseDraft, ReleaseFolder, names};
+use tempfile::TempDir;
+
+/// A folder with a release and a fake QEMU in it.
+pub struct Bench {
+    pub folder: TempDir,
+    pub release: ReleaseFolder,
+    pub notes: Arc<Mutex<Vec<Note>>>,
+}
+
+impl Bench {
+    pub fn new() -> Self {
+        let folder = tempfile::tempdir().expect("folder");
+        let release = publish(&folder.path().join("release"), "1.0.0");
+        fs::write(folder.path().join("kvm"), "").expect("writes");
+        Self { folder, release, notes: Arc::default() }
+    }
+
+    pub fn vm(&self) -> PathBuf {
+        self.folder.path().join("vm")
+    }
+
+    /// Options for a fake QEMU that behaves as `words` say; see `fake-qemu.py`.
+    pub fn options(&self, words: &str) -> RunOptions {
+        let script = self.folder.path().join(format!("qemu-{}", words.replace(' ', "_")));
+        let fake = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/fake-qemu.py");
+        // The system's Python: shims in PATH are slow.
+        let text = format!("#!/bin/sh\nexec /usr/bin/python3 '{}' '{words}' \"$@\"\n", fake.display());
+        if !script.exists() {
+            fs::write(&script, text).expect("writes");
+            fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).expect("makes executable");
+        }
+        let mut options = RunOptions::of(self.release.manifest());
+        options.qemu = script;
+        options.kvm_device = self.folder.path().join("kvm");
+        options.forwards.clear();
+        options
+    }
+
+    pub fn run(&self, options: RunOptions) -> Result<Running, MachineError> {
+        let notes = Arc::clone(&self.notes);
+        machine::run(&self.release, &self.vm(), options, move |note| notes.lock().expect("notes").push(note))
+    }
+
+    pub fn notes(&self) -> Vec<Note> {
+        self.notes.lock().expect("notes").clone()
+    }
+}
+
+/// Long enough for a loaded machine, short where the next step has to come.
+pub fn timeouts() -> StopTimeouts {
+    let short = Duration::from_millis(300);
+    StopTimeouts { answer: short, agent: Duration::from_secs(20), power_button: short, quit: short }
+}
+
+pub fn manifest(version: &str) -> Manifest {
+    Manifest {
+        format: FORMAT,
+        identity: Identity {
+            vendor: "example".into(),
+            name: "lamp".into(),
+            title: "LAMP".into(),
+            version: version.into(),
+            summary: "A web server.".into(),
+            contact: None,
+            url: None,
+            end_of_support: None,
+        },
+        architecture: "amd64".into(),
+        image: ImageFacts {
+            root_hash: Sha256Digest([7; 32]),
+            verity_salt: "00".into(),
+            root_size: 4096,
+            verity_size: 4096,
+        },
+        kernel_version: "6.12.1".into(),
+        tool_version: "0.1.0".into(),
+        artifacts: vec![],
+        partitions: vec![],
+        resources: Resources::default(),
+        ports: vec![Port {
+            port: 443,
+            protocol: Protocol::Tcp,
+            purpose: "web".into(),
+            url_scheme: Some("https".into()),
+        }],
+    }
+}
+
+pub fn publish(place: &Path, version: &str) -> ReleaseFolder {
+    publish_with(place, version, b"kernel", b"initrd", b"console=ttyS0\0")
+}
+
+pub fn publish_with(
+    place: &Path,
+    version: &str,
+    kernel: &[u8],
+    initrd: &[u8],
+    command_line: &[u8],
+) -> ReleaseFolder {
+    let mut draft = ReleaseDraft::begin(place).expect("begins");
+    let disk: ArtifactName = names::DISK_RAW.parse().expect("a name");
+    draft.write(&disk, Purpose::Disk, &vec![0; 1 << 20]).expect("writes");
+    let manifest = manifest(version);
+    let uki = ArtifactName::uki(&manifest.identity).expect("a name");
+    let bytes = sample_uki(&[(".linux", kernel), (".initrd", initrd), (".cmdline", command_line)]);
+    draft.write(&uki, Purpose::Image, &bytes).expect("writes");
+    draft.publish(manifest).expect("publishes")
+}
+
+/// The smallest file that looks like a UKI.
+fn sample_uki(sections: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut file = vec![0u8; 0x40];
+    file[..2].copy_from_slice(b"MZ");
+    file[0x3c] = 0x40;
+    file.extend(b"PE\0\0");
+    file.extend([0x64, 0x86, sections.len() as u8, 0]);
+    file.extend([0; 16]);
+    let mut offset = file.len() + sections.len() * 40;
+    for (name, content) in sections {
+        let mut header = [0u8; 40];
+        header[..name.len()].copy_from_slice(name.as_bytes());
+        header[8..12].copy_from_slice(&(content.len() as u32).to_le_bytes());
+        header[16..20].copy_from_slice(&(content.len() as u32).to_le_bytes());
+        header[20..24].copy_from_slice(&(offset as u32).to_le_bytes());
+        file.extend(header);
+        offset += content.len();
+    }
+    sections.iter().for_each(|(_, content)| file.extend(*content));
+    file
+}
