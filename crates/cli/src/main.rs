@@ -1,1 +1,49 @@
-fn main() {}
+//! The `ampoule` command: parse, call, render.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Parser;
+
+mod args;
+mod commands;
+mod error;
+mod printer;
+mod render;
+
+use args::{Cli, Command};
+use error::Failure;
+use printer::Printer;
+
+fn main() -> ExitCode {
+    // The builder starts this program again inside its sandbox.
+    let mut arguments = std::env::args_os();
+    if arguments.nth(1).is_some_and(|first| first == builder::sandbox::COMMAND) {
+        return builder::sandbox::sandbox_main(arguments);
+    }
+    let cli = Cli::parse();
+    let printer = Arc::new(Printer::new(cli.json, cli.quiet, cli.progress));
+    match run(cli.command, &printer) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            printer.failure(&failure);
+            ExitCode::from(failure.fault.exit_code())
+        }
+    }
+}
+
+fn run(command: Command, printer: &Arc<Printer>) -> Result<(), Failure> {
+    match command {
+        Command::Init(args) => commands::init::run(&args, printer),
+        Command::Check(args) => commands::check::run(&args, printer),
+        Command::Lock(args) => commands::lock::run(&args, printer),
+        Command::Build(args) => commands::build::run(&args, printer),
+        Command::Run(args) => commands::run::run(&args, printer),
+        Command::Status(args) => commands::running::status(&args, printer),
+        Command::Settings(args) => commands::running::settings(&args, printer),
+        Command::Logs(args) => commands::running::logs(&args, printer),
+        Command::Stop(args) => commands::running::stop(&args, printer),
+        Command::Inspect(args) => commands::inspect::run(&args, printer),
+        Command::Schema(args) => commands::schema::run(&args, printer),
+    }
+}

@@ -51,13 +51,25 @@ struct Beside<'a> {
     folder: &'a Path,
 }
 
+impl Beside<'_> {
+    /// The path with all links followed, when it stays inside the folder.
+    fn inside(&self, path: &str) -> io::Result<PathBuf> {
+        let folder = fs::canonicalize(self.folder)?;
+        let resolved = fs::canonicalize(folder.join(path))?;
+        match resolved.starts_with(&folder) {
+            true => Ok(resolved),
+            false => Err(io::Error::other("it is a link that leads out of the definition's folder")),
+        }
+    }
+}
+
 impl Surroundings for Beside<'_> {
     fn kind(&self, path: &str) -> Option<model::check::Kind> {
-        let metadata = fs::metadata(self.folder.join(path)).ok()?;
+        let metadata = fs::metadata(self.inside(path).ok()?).ok()?;
         Some(if metadata.is_dir() { model::check::Kind::Directory } else { model::check::Kind::File })
     }
 
     fn read(&self, path: &str) -> io::Result<Vec<u8>> {
-        fs::read(self.folder.join(path))
+        fs::read(self.inside(path)?)
     }
 }
