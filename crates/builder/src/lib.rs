@@ -3,4 +3,9 @@
 //! Owns every process and byte of I/O of a build; refuses printing: it reports [`progress::Event`]s. Decisions that
 //! need no I/O live in `debian`, `tree` and `image`.
 
+pub mod base;
+pub mod configure;
+pub mod pack;
 pub mod progress;
+pub mod sandbox;
+pub mod unpack;
