@@ -3,8 +3,14 @@
 //! Owns every process and byte of I/O of a build; refuses printing: it reports [`progress::Event`]s. Decisions that
 //! need no I/O live in `debian`, `tree` and `image`.
 
+pub mod base;
+pub mod build;
 pub mod compose;
+pub mod configure;
 pub mod mirror;
+pub mod pack;
 pub mod progress;
 pub mod resolve;
+pub mod sandbox;
 pub mod seal;
+pub mod unpack;

@@ -17,8 +17,8 @@ use printer::Printer;
 
 fn main() -> ExitCode {
     // The builder starts this program again inside its sandbox.
-    let mut arguments = std::env::args_os();
-    if arguments.nth(1).is_some_and(|first| first == builder::sandbox::COMMAND) {
+    let mut arguments = std::env::args().skip(1);
+    if arguments.next().as_deref() == Some(builder::sandbox::SUBCOMMAND) {
         return builder::sandbox::sandbox_main(arguments);
     }
     let cli = Cli::parse();

@@ -121,12 +121,27 @@ impl std::fmt::Display for Conflict {
 
 /// A composed tree with its contents.
 pub struct Composed<'a> {
-    /// What will be sealed.
-    pub tree: Tree,
-    /// Where its bytes are.
-    pub contents: Contents<'a>,
+    draft: Draft<'a>,
     /// What the compose-phase rules removed.
     pub removed: tree::trim::Report,
+}
+
+impl<'a> Composed<'a> {
+    /// What will be sealed.
+    pub fn tree(&self) -> &Tree {
+        &self.draft.tree
+    }
+
+    /// Where its bytes are.
+    pub fn contents(&self) -> &Contents<'a> {
+        &self.draft.contents
+    }
+
+    /// Adds a document that explains the image from inside.
+    pub fn add_document(&mut self, path: &str, bytes: Vec<u8>) -> Result<(), ComposeError> {
+        let attributes = draft::Attributes { owner: draft::ROOT, mode: 0o644 };
+        self.draft.put_bytes(path, bytes, attributes, &generated("documents"))
+    }
 }
 
 /// Composes the tree of an image.
@@ -148,7 +163,7 @@ pub fn compose<'a>(
     units::apply_units(&mut draft, folder, &definition.units)?;
     check_referenced_units(&draft, definition)?;
     let removed = trim(&mut draft, definition)?;
-    Ok(Composed { tree: draft.tree, contents: draft.contents, removed })
+    Ok(Composed { draft, removed })
 }
 
 /// The origin of something Ampoule makes.

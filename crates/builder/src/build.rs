@@ -1,0 +1,270 @@
+//! A whole build: fetch, configure the base, compose, seal. The only file that knows the order of the steps.
+
+use std::fs::File;
+use std::io::Read;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use debian::deb::DebReader;
+use debian::lock::{Lock, LockedPackage};
+use model::Definition;
+use release::documents::{Origins, PackageFacts, SEALED_DOCUMENTS, ORIGINS, files_by_package};
+use release::{ReleaseFolder, names};
+use tree::trim::Report;
+
+use crate::base::{self, Base, BaseError, BasePackage, BaseRequest};
+use crate::compose::{self, ComposeError, GuestPrograms, rules};
+use crate::fetch::{self, FetchError};
+use crate::mirror::Mirrors;
+use crate::progress::{Event, Progress, Step};
+use crate::seal::boot_files::{BootFiles, boot_files};
+use crate::seal::{self, Disks, Document, SealError, SealRequest};
+
+/// Everything a build is made from.
+pub struct BuildRequest<'a> {
+    /// The definition.
+    pub definition: &'a Definition,
+    /// The folder it is in.
+    pub folder: &'a Path,
+    /// The lock.
+    pub lock: &'a Lock,
+    /// Where packages are fetched from.
+    pub mirrors: &'a Mirrors,
+    /// Packages, indices, configured bases.
+    pub cache: &'a Path,
+    /// Static programs of the guest.
+    pub programs: &'a GuestPrograms,
+    /// Whether a cached base may be used.
+    pub base_cache: BaseCache,
+    /// Which disks.
+    pub disks: Disks,
+    /// The release folder.
+    pub output: &'a Path,
+}
+
+/// Whether a cached base may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BaseCache {
+    /// When there is one.
+    Use,
+    /// The base is configured again, and kept.
+    Renew,
+}
+
+/// Why a build failed. The release that was there before is untouched.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// Packages can not be had.
+    #[error(transparent)]
+    Fetch(#[from] FetchError),
+    /// The base can not be configured.
+    #[error(transparent)]
+    Base(#[from] BaseError),
+    /// The maker's part does not fit.
+    #[error(transparent)]
+    Compose(#[from] ComposeError),
+    /// The image or the release can not be written.
+    #[error(transparent)]
+    Seal(#[from] SealError),
+    /// A package that only brings boot files can not be read.
+    #[error("can not read the boot files of package `{package}`")]
+    BootPackage {
+        /// The package.
+        package: String,
+        /// Cause.
+        #[source]
+        source: debian::deb::DebError,
+    },
+    /// A file can not be opened.
+    #[error("can not open `{path}`")]
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// Cause.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+/// Largest boot file taken from a package. Stops a package from filling memory with something that is no boot loader.
+const BOOT_FILE_LIMIT: u64 = 16 << 20;
+
+/// Builds a release folder.
+pub fn build(request: &BuildRequest<'_>, progress: &dyn Progress) -> Result<ReleaseFolder, BuildError> {
+    let definition = request.definition;
+    let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let base = configured_base(request, progress)?;
+    let boot_packages: Vec<&LockedPackage> = request.lock.boot().collect();
+    let boot_debs = fetch::fetch(&boot_packages, request.mirrors, request.cache, progress)?;
+
+    progress.report(Event::Started { step: Step::Compose, total: None, unit: "bytes" });
+    let base_contents = compose::contents::Contents::over(&base.contents);
+    let boot = find_boot_files(&base, &base_contents, &boot_packages, &boot_debs, threads)?;
+    let mut composed =
+        compose::compose(definition, request.folder, base.tree.clone(), &base.contents, request.programs)?;
+    let mut trimmed = base.trim_report.clone();
+    trimmed.add(&composed.removed);
+    let packages = package_facts(request.lock, composed.tree());
+    let documents = Documents::new(&packages, &trimmed);
+    documents.seal_in(&mut composed)?;
+    progress.report(Event::Finished {
+        step: Step::Compose,
+        summary: format!("composed {} paths, trimmed {}", composed.tree().entries.len(), model::ByteSize(trimmed.bytes())),
+    });
+
+    let seal_request = SealRequest {
+        definition,
+        tree: composed.tree(),
+        contents: composed.contents(),
+        boot: &boot,
+        init: &request.programs.init,
+        lock_time: lock_time(request.lock),
+        documents: documents.for_release(request),
+        disks: request.disks,
+        cluster_cache: None,
+        threads,
+        output: request.output.to_owned(),
+    };
+    Ok(seal::seal(seal_request, progress)?.folder)
+}
+
+/// The base from the cache, or made now from fetched packages.
+fn configured_base(request: &BuildRequest<'_>, progress: &dyn Progress) -> Result<Base, BuildError> {
+    let installed: Vec<&LockedPackage> = request.lock.installed().collect();
+    let mut base_request = BaseRequest {
+        packages: installed.iter().map(|package| base_package(package, PathBuf::new())).collect(),
+        suite: request.definition.base.suite.clone(),
+        trim: rules::unpack_rules(&request.definition.trim)?,
+        documents: base::document_patterns(),
+        source_date_epoch: lock_time(request.lock),
+    };
+    let cache = request.cache.join("base");
+    if request.base_cache == BaseCache::Use
+        && let Some(base) = base::cached_base(&base_request, &cache)?
+    {
+        progress.report(Event::Note("the configured base is in the cache".to_owned()));
+        return Ok(base);
+    }
+    let debs = fetch::fetch(&installed, request.mirrors, request.cache, progress)?;
+    for (package, deb) in base_request.packages.iter_mut().zip(debs) {
+        package.deb = deb;
+    }
+    if request.base_cache == BaseCache::Renew {
+        base::forget(&base_request, &cache)?;
+    }
+    Ok(base::configured_base(&base_request, &cache, &request.cache.join("work"), progress)?)
+}
+
+fn base_package(package: &LockedPackage, deb: PathBuf) -> BasePackage {
+    BasePackage {
+        name: package.name.clone(),
+        version: package.version.as_str().to_owned(),
+        architecture: package.architecture.clone(),
+        essential: package.essential,
+        deb,
+        sha256: package.sha256,
+        size: package.size,
+    }
+}
+
+fn find_boot_files(
+    base: &Base,
+    contents: &compose::contents::Contents<'_>,
+    packages: &[&LockedPackage],
+    debs: &[PathBuf],
+    threads: NonZeroUsize,
+) -> Result<BootFiles, BuildError> {
+    let wanted = [crate::seal::boot_files::STUB, crate::seal::boot_files::LOADER];
+    let mut found = Vec::new();
+    for (package, deb) in packages.iter().zip(debs) {
+        found.extend(files_of_deb(package, deb, &wanted, threads)?);
+    }
+    let take = |path: &str| found.iter().find(|(name, _)| name == path).map(|(_, bytes)| bytes.clone());
+    Ok(boot_files(&base.tree, contents, take)?)
+}
+
+fn files_of_deb(
+    package: &LockedPackage,
+    deb: &Path,
+    wanted: &[&str],
+    threads: NonZeroUsize,
+) -> Result<Vec<(String, Vec<u8>)>, BuildError> {
+    let file = File::open(deb).map_err(|source| BuildError::Open { path: deb.to_owned(), source })?;
+    let damaged = |source| BuildError::BootPackage { package: package.name.clone(), source };
+    let mut reader = DebReader::open(file, &package.name, threads).map_err(damaged)?;
+    let mut files = Vec::new();
+    while let Some((entry, content)) = reader.next_entry().map_err(damaged)? {
+        if wanted.contains(&entry.path.as_str()) {
+            let mut bytes = Vec::new();
+            content
+                .take(BOOT_FILE_LIMIT)
+                .read_to_end(&mut bytes)
+                .map_err(|source| BuildError::Open { path: deb.to_owned(), source })?;
+            files.push((entry.path.as_str().to_owned(), bytes));
+        }
+    }
+    Ok(files)
+}
+
+fn package_facts(lock: &Lock, tree: &tree::Tree) -> Vec<PackageFacts> {
+    let counts = files_by_package(tree);
+    let mut facts: Vec<PackageFacts> = lock
+        .installed()
+        .map(|package| PackageFacts {
+            name: package.name.clone(),
+            version: package.version.as_str().to_owned(),
+            architecture: package.architecture.clone(),
+            source: package.source.clone(),
+            source_version: package.source_version.as_str().to_owned(),
+            suite: package.suite.clone(),
+            files: counts.get(package.name.as_str()).copied().unwrap_or_default(),
+        })
+        .collect();
+    facts.sort_by(|one, other| one.name.cmp(&other.name));
+    facts
+}
+
+/// Documents that are both in the image and beside it.
+struct Documents {
+    packages: Vec<u8>,
+    trim: Vec<u8>,
+}
+
+impl Documents {
+    fn new(packages: &[PackageFacts], trimmed: &Report) -> Self {
+        Self { packages: json(packages), trim: json(trimmed) }
+    }
+
+    /// Puts them into the image. The origins come last and name themselves.
+    fn seal_in(&self, composed: &mut compose::Composed<'_>) -> Result<(), ComposeError> {
+        let folder = format!("/{SEALED_DOCUMENTS}");
+        composed.add_document(&format!("{folder}/{}", names::PACKAGES), self.packages.clone())?;
+        composed.add_document(&format!("{folder}/{}", names::TRIM), self.trim.clone())?;
+        let origins = format!("{folder}/{ORIGINS}");
+        composed.add_document(&origins, Vec::new())?;
+        let document = json(&Origins::of(composed.tree()));
+        composed.add_document(&origins, document)
+    }
+
+    fn for_release(self, request: &BuildRequest<'_>) -> Vec<Document> {
+        let settings = json(&request.definition.settings);
+        vec![
+            Document { name: names::LOCK, bytes: request.lock.to_text().into_bytes() },
+            Document { name: names::DEFINITION, bytes: json(request.definition) },
+            Document { name: names::SETTINGS, bytes: settings },
+            Document { name: names::TRIM, bytes: self.trim },
+            Document { name: names::PACKAGES, bytes: self.packages },
+        ]
+    }
+}
+
+/// Seconds since 1970 of the newest index: the day the release's packages are from.
+fn lock_time(lock: &Lock) -> u64 {
+    lock.date().seconds()
+}
+
+fn json<T: serde::Serialize + ?Sized>(value: &T) -> Vec<u8> {
+    let mut bytes = serde_json::to_vec_pretty(value).expect("documents are plain data");
+    bytes.push(b'\n');
+    bytes
+}
