@@ -109,6 +109,16 @@ pub fn configured_base(
     Ok(base)
 }
 
+/// The base for `request` when it is in the cache. The packages' files are not needed for it.
+pub fn cached_base(request: &BaseRequest, cache: &Path) -> Result<Option<Base>, BaseError> {
+    cache::Entry::new(cache, request.digest()).open(Freshness::Cached)
+}
+
+/// Removes the base for `request` from the cache.
+pub fn forget(request: &BaseRequest, cache: &Path) -> Result<(), BaseError> {
+    cache::Entry::new(cache, request.digest()).remove()
+}
+
 fn short(digest: &Sha256Digest) -> String {
     digest.to_string().chars().take(12).collect()
 }

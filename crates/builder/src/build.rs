@@ -14,8 +14,8 @@ use tree::trim::Report;
 
 use crate::base::{self, Base, BaseError, BasePackage, BaseRequest};
 use crate::compose::{self, ComposeError, GuestPrograms, rules};
-use crate::fetch::{self, FetchError};
-use crate::mirror::Mirrors;
+use crate::fetch::{FetchError, cached_path};
+use crate::mirror::{MirrorError, Mirrors};
 use crate::progress::{Event, Progress, Step};
 use crate::seal::boot_files::{BootFiles, boot_files};
 use crate::seal::{self, Disks, Document, SealError, SealRequest};
@@ -28,8 +28,8 @@ pub struct BuildRequest<'a> {
     pub folder: &'a Path,
     /// The lock.
     pub lock: &'a Lock,
-    /// Where packages are fetched from.
-    pub mirrors: &'a Mirrors,
+    /// Finds where packages are fetched from; asked only when one is missing in the cache.
+    pub find_mirrors: &'a (dyn Fn() -> Result<Mirrors, MirrorError> + Sync),
     /// Packages, indices, configured bases.
     pub cache: &'a Path,
     /// Static programs of the guest.
@@ -93,9 +93,9 @@ const BOOT_FILE_LIMIT: u64 = 16 << 20;
 pub fn build(request: &BuildRequest<'_>, progress: &dyn Progress) -> Result<ReleaseFolder, BuildError> {
     let definition = request.definition;
     let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-    let base = configured_base(request, progress)?;
+    let base = configured_base(request, threads, progress)?;
     let boot_packages: Vec<&LockedPackage> = request.lock.boot().collect();
-    let boot_debs = fetch::fetch(&boot_packages, request.mirrors, request.cache, progress)?;
+    let boot_debs = fetch(request, &boot_packages, threads, progress)?;
 
     progress.report(Event::Started { step: Step::Compose, total: None, unit: "bytes" });
     let base_contents = compose::contents::Contents::over(&base.contents);
@@ -129,7 +129,11 @@ pub fn build(request: &BuildRequest<'_>, progress: &dyn Progress) -> Result<Rele
 }
 
 /// The base from the cache, or made now from fetched packages.
-fn configured_base(request: &BuildRequest<'_>, progress: &dyn Progress) -> Result<Base, BuildError> {
+fn configured_base(
+    request: &BuildRequest<'_>,
+    threads: NonZeroUsize,
+    progress: &dyn Progress,
+) -> Result<Base, BuildError> {
     let installed: Vec<&LockedPackage> = request.lock.installed().collect();
     let mut base_request = BaseRequest {
         packages: installed.iter().map(|package| base_package(package, PathBuf::new())).collect(),
@@ -138,21 +142,31 @@ fn configured_base(request: &BuildRequest<'_>, progress: &dyn Progress) -> Resul
         documents: base::document_patterns(),
         source_date_epoch: lock_time(request.lock),
     };
-    let cache = request.cache.join("base");
     if request.base_cache == BaseCache::Use
-        && let Some(base) = base::cached_base(&base_request, &cache)?
+        && let Some(base) = base::cached_base(&base_request, request.cache)?
     {
         progress.report(Event::Note("the configured base is in the cache".to_owned()));
         return Ok(base);
     }
-    let debs = fetch::fetch(&installed, request.mirrors, request.cache, progress)?;
+    let debs = fetch(request, &installed, threads, progress)?;
     for (package, deb) in base_request.packages.iter_mut().zip(debs) {
         package.deb = deb;
     }
     if request.base_cache == BaseCache::Renew {
-        base::forget(&base_request, &cache)?;
+        base::forget(&base_request, request.cache)?;
     }
-    Ok(base::configured_base(&base_request, &cache, &request.cache.join("work"), progress)?)
+    Ok(base::configured_base(&base_request, request.cache, &request.cache.join("work"), progress)?)
+}
+
+/// Brings packages into the cache; their files in the packages' order.
+fn fetch(
+    request: &BuildRequest<'_>,
+    packages: &[&LockedPackage],
+    threads: NonZeroUsize,
+    progress: &dyn Progress,
+) -> Result<Vec<PathBuf>, BuildError> {
+    crate::fetch::fetch(packages, request.cache, request.find_mirrors, threads, progress)?;
+    Ok(packages.iter().map(|package| cached_path(request.cache, &package.sha256)).collect())
 }
 
 fn base_package(package: &LockedPackage, deb: PathBuf) -> BasePackage {
@@ -260,7 +274,7 @@ impl Documents {
 
 /// Seconds since 1970 of the newest index: the day the release's packages are from.
 fn lock_time(lock: &Lock) -> u64 {
-    lock.date().seconds()
+    lock.date().0
 }
 
 fn json<T: serde::Serialize + ?Sized>(value: &T) -> Vec<u8> {

@@ -7,6 +7,7 @@ pub mod base;
 pub mod build;
 pub mod compose;
 pub mod configure;
+pub mod fetch;
 pub mod mirror;
 pub mod pack;
 pub mod progress;

@@ -86,6 +86,14 @@ impl Entry {
         })
     }
 
+    /// Removes the base.
+    pub(super) fn remove(&self) -> Result<(), BaseError> {
+        match std::fs::remove_dir_all(self.path()) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).at("remove", self.path()),
+            _ => Ok(()),
+        }
+    }
+
     /// Makes room and a directory to write into.
     pub(super) fn begin(&self) -> Result<Draft, BaseError> {
         std::fs::create_dir_all(&self.bases).at("create", &self.bases)?;

@@ -71,6 +71,7 @@ pub fn early_rules() -> Vec<Rule> {
         why: why.into(),
         paths: patterns(paths),
         except: patterns(except),
+        packages: Vec::new(),
         stage: Stage::Early,
         emptied: Emptied::Remove,
     })

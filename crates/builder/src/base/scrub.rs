@@ -120,6 +120,7 @@ pub fn scrub_rules() -> Vec<Rule> {
                 .iter()
                 .map(|text| text.parse().expect("a built-in pattern is well formed"))
                 .collect(),
+            packages: Vec::new(),
             stage: Stage::Late,
             emptied: Emptied::Keep,
         })

@@ -12,15 +12,11 @@ use crate::printer::Printer;
 pub fn run(args: &InitArgs, printer: &Printer) -> Result<(), Failure> {
     let folder = &args.folder;
     let name = folder.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
-    if !model::syntax::is_slug(&name) {
-        let message = format!("`{name}` can not be an appliance's name");
-        return Err(Failure::new(Fault::User, message).hint("use lower-case letters, digits and hyphens"));
-    }
+    let files = model::scaffold::scaffold(&name).map_err(|error| Failure::from_error(Fault::User, &error))?;
     if folder.exists() {
         let message = format!("`{}` exists already", folder.display());
         return Err(Failure::new(Fault::User, message).unchanged("nothing was written"));
     }
-    let files = model::scaffold::scaffold(&name);
     for (path, text) in &files {
         let path = folder.join(path);
         let write = || {

@@ -5,7 +5,8 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use image::{ReadAt, qcow2};
+use image::ReadAt;
+use image::qcow2::Qcow2;
 use release::inspect::{InspectError, Inspection, Parts, inspect, parts_of_disk};
 use release::{ReleaseFolder, names};
 use serde_json::json;
@@ -57,8 +58,8 @@ fn inspect_folder(folder: &Path, path: Option<&TreePath>) -> Result<Inspection, 
 
 fn inspect_disk(path: &Path, inside: Option<&TreePath>) -> Result<Inspection, Failure> {
     let file = DiskFile::open(path).map_err(|error| unreadable(path, error))?;
-    let disk: Box<dyn ReadAt> = if qcow2::is_qcow2(&file) {
-        Box::new(qcow2::Image::open(file).map_err(|error| Failure::from_error(Fault::User, &error))?)
+    let disk: Box<dyn ReadAt> = if Qcow2::is_qcow2(&file) {
+        Box::new(Qcow2::open(file).map_err(|error| Failure::from_error(Fault::User, &error))?)
     } else {
         Box::new(file)
     };

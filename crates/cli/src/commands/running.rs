@@ -64,7 +64,7 @@ pub fn logs(args: &LogsArgs, printer: &Printer) -> Result<(), Failure> {
 /// `ampoule stop`
 pub fn stop(args: &VmArgs, printer: &Printer) -> Result<(), Failure> {
     let folder = vm_folder(args)?;
-    let method = machine::stop::stop(&folder, machine::StopTimeouts::default()).map_err(super::machine_failure)?;
+    let method = machine::stop(&folder, machine::StopTimeouts::default()).map_err(super::machine_failure)?;
     printer.data(
         || format!("stopped {}\n", render::status::stop_method(method)),
         || json!({"stopped": render::status::stop_method(method)}),
@@ -108,7 +108,7 @@ fn call(args: &VmArgs, call: Call) -> Result<Answer, Failure> {
 
 fn control_failure(folder: &Path, error: ControlError) -> Failure {
     match error {
-        ControlError::Refused(refusal) => {
+        ControlError::Refused { refusal } => {
             let mut failure = Failure::new(Fault::Appliance, refusal.message)
                 .unchanged("the settings are as before, and so is what runs");
             if let Some(output) = refusal.output {
@@ -118,7 +118,7 @@ fn control_failure(folder: &Path, error: ControlError) -> Failure {
         }
         other => Failure::from_error(Fault::Environment, &other).hint(format!(
             "is it running? its serial console is in `{}`",
-            folder.join(machine::folder::names::SERIAL).display()
+            folder.join(machine::folder::names::SERIAL_LOG).display()
         )),
     }
 }
