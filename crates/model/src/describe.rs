@@ -7,7 +7,7 @@
 mod rules;
 mod sections;
 
-pub use rules::{Rule, SETTING_NAME};
+pub use rules::{PATTERN, Rule, SETTING_NAME};
 pub use sections::{SECTIONS, section};
 
 /// A section of the definition.
