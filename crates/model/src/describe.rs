@@ -1,6 +1,6 @@
 //! What a definition can say, as one table of values.
 //!
-//! Owns every section, key, type, bound, default and its sentence of documentation. Reading ([`crate::parse`]), the
+//! Owns every section, key, type, bound, default and its sentence of documentation. Reading ([`mod@crate::parse`]), the
 //! reference and the JSON Schema ([`crate::reference`]) all walk it, so that none of them can differ from the others.
 //! Refuses rules between keys: those are in [`crate::relations`].
 

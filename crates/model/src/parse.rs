@@ -2,7 +2,7 @@
 //!
 //! Owns the walk over the TOML tree along the table in [`crate::describe`]: unknown keys, missing keys, wrong types,
 //! texts that break their rule. Rules between keys follow in [`crate::relations`]. Refuses the files beside the definition:
-//! [`crate::check`] looks at them.
+//! [`mod@crate::check`] looks at them.
 //!
 //! The walk makes JSON of the shape that [`Definition`] reads, so that a key is described once and nowhere copied by hand.
 

@@ -200,6 +200,9 @@ fn typos_come_with_suggestions() {
     let hints: Vec<_> = problems(&text).into_iter().filter_map(|problem| problem.hint).collect();
     assert!(hints.contains(&"did you mean `vendor`?".into()), "{hints:?}");
     assert!(hints.contains(&"did you mean \"email\"?".into()), "{hints:?}");
+    // A misspelt name is one problem, not a missing one besides.
+    assert_eq!(problems(&text).len(), 2);
+    assert_eq!(lines(&FULL.replace("[base]", "[bse]")), ["12: a definition has no section `bse`"]);
     let misplaced = FULL.replace("cpus = 2", "cpus = 2\nsuite = \"trixie\"");
     assert_eq!(problems(&misplaced)[0].hint.as_deref(), Some("`suite` belongs below `[base]`"));
 }

@@ -1,6 +1,6 @@
 //! Rules between the keys of a definition: duplicates, contradictions, references, forbidden places.
 //!
-//! Refuses the files beside it and the packages: [`crate::check`] and the builder look at those. What the walk has already
+//! Refuses the files beside it and the packages: [`mod@crate::check`] and the builder look at those. What the walk has already
 //! reported has no place any more and is not judged twice.
 
 mod places;

@@ -38,30 +38,28 @@ struct Place<'s> {
 impl Walk<'_> {
     pub(super) fn document(&mut self, root: &DeTable<'_>) -> Json {
         let mut json = Map::new();
+        let mut misspelt = Vec::new();
         for (key, _) in in_order(root) {
             let name = key.get_ref().as_ref();
             if section(name).is_none() {
-                let hint =
-                    match SECTIONS.iter().find(|section| section.keys.iter().any(|key| key.name == name)) {
-                        Some(section) => format!("`{name}` belongs below {}", header(section)),
-                        None => match nearest(name, SECTIONS.iter().map(|section| section.name)) {
-                            Some(near) => format!("did you mean `{near}`?"),
-                            None => format!(
-                                "the sections are {}",
-                                list(SECTIONS.iter().map(|section| section.name))
-                            ),
-                        },
-                    };
-                self.report(
-                    Problem::new(key.span(), format!("a definition has no section `{}`", shorten(name)))
-                        .hint(hint),
-                );
+                let near = nearest(name, SECTIONS.iter().map(|section| section.name));
+                misspelt.extend(near);
+                let owner = SECTIONS.iter().find(|section| section.keys.iter().any(|key| key.name == name));
+                let hint = match (owner, near) {
+                    (Some(section), _) => format!("`{name}` belongs below {}", header(section)),
+                    (None, Some(near)) => format!("did you mean `{near}`?"),
+                    (None, None) => {
+                        format!("the sections are {}", list(SECTIONS.iter().map(|section| section.name)))
+                    }
+                };
+                let message = format!("a definition has no section `{}`", shorten(name));
+                self.report(Problem::new(key.span(), message).hint(hint));
             }
         }
         // Sections of sections are read by the key that holds them.
         for section in SECTIONS.iter().copied().filter(|section| !section.name.contains('.')) {
             let found = root.get_key_value(section.name);
-            if let Some(value) = self.section(section, found) {
+            if let Some(value) = self.section(section, found, &misspelt) {
                 json.insert(section.name.into(), value);
             }
         }
@@ -72,9 +70,11 @@ impl Walk<'_> {
         &mut self,
         section: &'static Section,
         found: Option<(&Spanned<toml::de::DeString<'_>>, &Spanned<DeValue<'_>>)>,
+        misspelt: &[&str],
     ) -> Option<Json> {
         let Some((key, value)) = found else {
-            if section.need == SectionNeed::Required {
+            // A misspelt one is reported where it is.
+            if section.need == SectionNeed::Required && !misspelt.contains(&section.name) {
                 let end = self.text.trim_end().len();
                 self.report(
                     Problem::new(end..end, format!("the section {} is missing", header(section)))
@@ -181,10 +181,11 @@ impl Walk<'_> {
             known_word(section, tag, written)
         });
         let mut json = Map::new();
+        let mut misspelt = Vec::new();
         for (key, value) in in_order(table) {
             let name = key.get_ref().as_ref();
             let Some(described) = section.keys.iter().find(|key| key.name == name) else {
-                self.unknown_key(place, key, tag);
+                misspelt.extend(self.unknown_key(place, key, tag));
                 continue;
             };
             match tag {
@@ -206,7 +207,8 @@ impl Walk<'_> {
             if json.contains_key(key.name) {
                 continue;
             }
-            if !table.contains_key(key.name) && key.need == Need::Required {
+            let is_written = table.contains_key(key.name) || misspelt.contains(&key.name);
+            if !is_written && key.need == Need::Required {
                 self.report(
                     Problem::new(place.header.clone(), format!("{} lacks `{}`", place.title, key.name))
                         .hint(format!("`{}` is {}: {}", key.name, key.kind.words(), key.about)),
@@ -218,18 +220,20 @@ impl Walk<'_> {
         json
     }
 
+    /// Reports a key that does not exist; returns the one that was probably meant.
     fn unknown_key(
         &mut self,
         place: &Place<'_>,
         key: &Spanned<toml::de::DeString<'_>>,
         tag: Option<Option<&str>>,
-    ) {
+    ) -> Option<&'static str> {
         let name = key.get_ref().as_ref();
         let section = place.section;
         let fitting = || section.keys.iter().filter(|key| key.goes_with(tag.flatten())).map(|key| key.name);
         let all = || section.keys.iter().map(|key| key.name);
         let elsewhere = SECTIONS.iter().find(|other| other.keys.iter().any(|key| key.name == name));
-        let hint = match (nearest(name, fitting()).or_else(|| nearest(name, all())), elsewhere) {
+        let near = nearest(name, fitting()).or_else(|| nearest(name, all()));
+        let hint = match (near, elsewhere) {
             (Some(near), _) => format!("did you mean `{near}`?"),
             (None, Some(other)) if other.form == Form::Table => {
                 format!("`{name}` belongs below {}", header(other))
@@ -239,6 +243,7 @@ impl Walk<'_> {
         self.report(
             Problem::new(key.span(), format!("{} has no key `{}`", place.title, shorten(name))).hint(hint),
         );
+        near
     }
 
     fn misplaced_key(&mut self, place: &Place<'_>, key: &Key, tag: &str, span: Range<usize>) {
