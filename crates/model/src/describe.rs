@@ -2,7 +2,7 @@
 //!
 //! Owns every section, key, type, bound, default and its sentence of documentation. Reading ([`mod@crate::parse`]), the
 //! reference and the JSON Schema ([`crate::reference`]) all walk it, so that none of them can differ from the others.
-//! Refuses rules between keys: those are in [`crate::relations`].
+//! Refuses rules between keys: those are in `relations`.
 
 mod rules;
 mod sections;

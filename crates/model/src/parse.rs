@@ -1,7 +1,7 @@
 //! Reading `appliance.toml`: text in, a definition with places out, or everything that is wrong with it.
 //!
 //! Owns the walk over the TOML tree along the table in [`crate::describe`]: unknown keys, missing keys, wrong types,
-//! texts that break their rule. Rules between keys follow in [`crate::relations`]. Refuses the files beside the definition:
+//! texts that break their rule. Rules between keys follow in `relations`. Refuses the files beside the definition:
 //! [`mod@crate::check`] looks at them.
 //!
 //! The walk makes JSON of the shape that [`Definition`] reads, so that a key is described once and nowhere copied by hand.
