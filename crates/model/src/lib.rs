@@ -2,7 +2,7 @@
 //!
 //! Owns the meaning of `appliance.toml` and every rule that can be checked without looking outside of it and the
 //! files beside it. Refuses all I/O: texts come in as strings, files beside the definition through
-//! [`definition`], the time as a value.
+//! [`Surroundings`], the time as a value.
 //!
 //! Depends on serde, a TOML parser that keeps source positions, a small regular expression engine, and the template
 //! engine whose syntax the makers' templates are written in.

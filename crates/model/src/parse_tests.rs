@@ -4,8 +4,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::definition::{Probe, Protocol};
+use crate::describe::{Need, SECTIONS};
 use crate::problem::{position, render_problems};
 use crate::settings::{Generate, Kind, Value};
+use crate::size::ByteSize;
 
 /// A definition that uses every section and nearly every key.
 const FULL: &str = include_str!("testdata/full.toml");
@@ -198,6 +200,9 @@ fn typos_come_with_suggestions() {
     let hints: Vec<_> = problems(&text).into_iter().filter_map(|problem| problem.hint).collect();
     assert!(hints.contains(&"did you mean `vendor`?".into()), "{hints:?}");
     assert!(hints.contains(&"did you mean \"email\"?".into()), "{hints:?}");
+    // A misspelt name is one problem, not a missing one besides.
+    assert_eq!(problems(&text).len(), 2);
+    assert_eq!(lines(&FULL.replace("[base]", "[bse]")), ["12: a definition has no section `bse`"]);
     let misplaced = FULL.replace("cpus = 2", "cpus = 2\nsuite = \"trixie\"");
     assert_eq!(problems(&misplaced)[0].hint.as_deref(), Some("`suite` belongs below `[base]`"));
 }
@@ -216,6 +221,43 @@ fn all_problems_are_reported_in_one_go_and_in_order() {
             "6: `packages` can not be `B`: expected the name of a Debian package, such as \"apache2\", without version or architecture",
             "6: the package `c1` is there twice",
             "7: a definition has no section `reources`",
+        ]
+    );
+}
+
+#[test]
+fn a_missing_key_is_reported_at_the_header_of_its_own_table() {
+    let without = |line: &str| {
+        assert_eq!(FULL.matches(line).count(), 1, "{line}");
+        lines(&FULL.replace(line, ""))
+    };
+    let line_of = |part: &str| position(FULL, FULL.find(part).expect("it is there")).0;
+    let job = line_of("source = \"bin/job\"");
+    assert_eq!(without("target = \"/usr/bin/job\""), [format!("{}: `[[files]]` lacks `target`", job - 1)]);
+    let theme = line_of("[settings.theme]");
+    assert_eq!(without("title = \"Theme\""), [format!("{theme}: `[settings.theme]` lacks `title`")]);
+    assert!(without("choices = [\"light\", \"dark\"]")[0].ends_with("lacks `choices`"));
+    let rule = line_of("[[trim.rules]]");
+    assert_eq!(
+        without("why = \"tests are not run in the appliance\""),
+        [format!("{rule}: `[[trim.rules]]` lacks `why`")]
+    );
+}
+
+#[test]
+fn other_spellings_of_toml_are_read_alike() {
+    let dotted = "appliance.vendor = \"a\"\nappliance = 1\n";
+    assert!(!lines(dotted).is_empty());
+    let inline = "base = { suite = \"trixie\" }\nfiles = [{ source = \"a\" }, 7]\nsettings.a = 1\nunits = 3\nports = {}\n\
+                  appliance = { vendor = \"a\", name = \"b\", title = \"c\", version = \"1.0.0\", summary = \"d\" }\n";
+    assert_eq!(
+        lines(inline),
+        [
+            "2: `[[files]]` lacks `target`",
+            "2: `[[files]]` takes tables, not a whole number",
+            "3: `a` is a whole number, but each entry of `settings` is a table",
+            "4: `units` is a whole number, but is written as `[units]`",
+            "5: `ports` is a table, but is written as `[[ports]]`",
         ]
     );
 }

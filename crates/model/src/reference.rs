@@ -37,7 +37,7 @@ pub fn definition_reference() -> String {
 
 /// `docs/appliance.schema.json`: JSON Schema, draft 2020-12, for editors that complete and check TOML.
 ///
-/// It is never stricter than [`crate::parse`], and knows less: rules between sections are not in it.
+/// It is never stricter than [`crate::parse()`], and knows less: rules between sections are not in it.
 pub fn json_schema() -> Json {
     let mut properties = Map::new();
     for section in SECTIONS.iter().filter(|section| !section.name.contains('.')) {

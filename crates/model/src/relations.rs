@@ -1,12 +1,13 @@
 //! Rules between the keys of a definition: duplicates, contradictions, references, forbidden places.
 //!
-//! Refuses the files beside it and the packages: [`crate::check`] and the builder look at those. What the walk has already
+//! Refuses the files beside it and the packages: [`mod@crate::check`] and the builder look at those. What the walk has already
 //! reported has no place any more and is not judged twice.
 
 mod places;
 mod settings;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ops::Range;
 
 use crate::definition::Probe;
@@ -50,15 +51,18 @@ impl Findings<'_> {
         entries: impl IntoIterator<Item = (String, K)>,
         message: impl Fn(&K) -> String,
     ) {
-        let mut seen: BTreeMap<K, String> = BTreeMap::new();
+        let mut seen: BTreeMap<K, ()> = BTreeMap::new();
         for (path, key) in entries {
             if self.spans.value(&path).is_none() {
                 continue;
             }
-            if seen.contains_key(&key) {
-                self.at(&path, message(&key), Some("leave one of them out".into()));
-            } else {
-                seen.insert(key, path);
+            match seen.entry(key) {
+                Entry::Occupied(first) => {
+                    self.at(&path, message(first.key()), Some("leave one of them out".into()));
+                }
+                Entry::Vacant(free) => {
+                    free.insert(());
+                }
             }
         }
     }

@@ -66,8 +66,8 @@ pub struct Template {
     variables: BTreeSet<String>,
 }
 
-/// What a template is rendered with.
-#[derive(Clone, Copy, Debug)]
+/// What a template is rendered with. Not `Debug`: values may be secrets (law 12).
+#[derive(Clone, Copy)]
 pub struct Context<'a> {
     /// All declared settings. Those without a value are `none`.
     pub settings: &'a [Setting],
@@ -161,7 +161,17 @@ impl Template {
             variables.insert(variable(&setting.name), value);
         }
         let template = self.environment.get_template(NAME).map_err(explain)?;
-        template.render(Engine::from_serialize(&variables)).map_err(explain)
+        template.render(Engine::from_serialize(&variables)).map_err(explain).map_err(|mut error| {
+            for setting in context.settings.iter().filter(|setting| setting.kind.is_secret()) {
+                // The engine quotes values in some messages, and messages reach logs (law 12).
+                if let Some(Value::String(secret)) = context.values.get(&setting.name)
+                    && !secret.is_empty()
+                {
+                    error.message = error.message.replace(secret.as_str(), "(hidden)");
+                }
+            }
+            error
+        })
     }
 
     /// Renders with made-up values to find filters, tests and functions that do not exist. Other failures are passed over:

@@ -79,6 +79,21 @@ fn quoting_keeps_a_value_in_its_place() {
 }
 
 #[test]
+fn no_secret_enters_an_error() {
+    let secret = Setting { kind: Kind::Secret { min_length: None, max_length: None }, ..setting("token") };
+    // The greatest number the engine counts with: one more overflows, and its message then quotes both.
+    let number = i128::MAX.to_string();
+    let values = [("token".to_owned(), text(&number))].into();
+    let settings = [secret];
+    let context = Context { settings: &settings, values: &values, appliance: &identity(), hostname: "h" };
+    for source in ["{{ (token | int) * 2 }}", "{{ token - 1 }}", "{{ token.x.y }}", "{{ token() }}"] {
+        let rendered = Template::parse(source).expect("it parses").render(&context);
+        let error = rendered.expect_err(source);
+        assert!(!format!("{error} {error:?}").contains(&number), "{error}");
+    }
+}
+
+#[test]
 fn the_settings_used_are_known_before_rendering() {
     let source = "{% set x = a %}{% for i in range(3) %}{{ i }}{{ loop.index }}{% endfor %}{{ b.c }}{{ hostname }}{{ x }}";
     let template = Template::parse(source).expect("it is a template");

@@ -2,7 +2,7 @@
 
 use super::{Findings, items};
 use crate::parse::Parsed;
-use crate::settings::validate::{STRING_LIMIT, TEXT_LIMIT, Violation, validate_value};
+use crate::settings::validate::{STRING_LIMIT, Violation, validate_value};
 use crate::settings::{Generate, Kind, Setting, Value};
 use crate::suggest::nearest;
 
@@ -59,13 +59,6 @@ fn check_bounds(setting: &Setting, path: &str, findings: &mut Findings<'_>) {
                 findings.at(&list, "a setting of type `enum` has at least one choice".into(), None);
             }
             findings.unique(items(&list, choices), |choice| format!("the choice `{choice}` is there twice"));
-        }
-        Kind::Text { max_length: Some(length) } if *length > TEXT_LIMIT * 16 => {
-            findings.at(
-                &format!("{path}.max-length"),
-                format!("a text has at most {} bytes", TEXT_LIMIT * 16),
-                None,
-            );
         }
         _ => {}
     }
