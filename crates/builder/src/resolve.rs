@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use debian::Lock;
-use debian::lock::{BrokenRule, LockedPackage, Role, request_digest};
+use debian::lock::{BrokenRule, Role, request_digest};
 use model::definition::Base;
 
 use crate::mirror::Mirrors;
@@ -25,7 +25,7 @@ mod tests;
 pub use base_set::{base_packages, boot_packages};
 pub use explain::UnknownPackage;
 
-use apt_root::AptRoot;
+use apt_root::{AptRoot, PrintedUri};
 use origin::Indices;
 
 /// The keys of the Debian archive, from the package `debian-archive-keyring`.
@@ -179,24 +179,29 @@ fn resolve_with_keys(
     let suites = suite_names(base, scope);
     let arguments = package_arguments(base)?;
     let root = ready_root(base, &suites, mirrors, cache, keyring)?;
-    let indices = Indices::find(&root)?;
-    let chosen =
-        root.install_uris(&arguments).map_err(|failure| explain::install(failure, &indices, &suites))?;
+    // Three questions that do not wait for each other, each of them some hundred milliseconds.
+    let (indices, chosen, boot) = std::thread::scope(|scope| {
+        let indices = scope.spawn(|| Indices::find(&root));
+        let boot = scope.spawn(|| root.download_uris(boot_packages(&base.suite)));
+        let chosen = root.install_uris(&arguments);
+        let joined = "BUG: a thread that asks apt does not panic";
+        (indices.join().expect(joined), chosen, boot.join().expect(joined))
+    });
+    let indices = indices?;
+    let explained = |failure| explain::install(failure, &indices, &suites);
+    let (chosen, mut boot) = (chosen.map_err(explained)?, boot.map_err(explained)?);
+    boot.retain(|uri| !chosen.contains(uri));
 
     let requested: BTreeSet<&str> =
         base.packages.iter().chain([&base.kernel]).map(|argument| bare_name(argument)).collect();
-    let mut packages: Vec<LockedPackage> = Vec::with_capacity(chosen.len() + 1);
-    packages.extend(indices.locate(&chosen, Role::Installed)?);
+    let all: Vec<PrintedUri> = chosen.iter().chain(&boot).cloned().collect();
+    let mut packages = indices.locate(&all)?;
+    let order: Vec<String> = packages[..chosen.len()].iter().map(|package| package.name.clone()).collect();
+    for package in &mut packages[chosen.len()..] {
+        package.role = Role::Boot;
+    }
     for package in &mut packages {
         package.requested = requested.contains(package.name.as_str());
-    }
-    let order = packages.iter().map(|package| package.name.clone()).collect();
-    let has = |name: &&&str| packages.iter().any(|package| package.name == **name);
-    let boot: Vec<&str> = boot_packages(&base.suite).iter().filter(|name| !has(name)).copied().collect();
-    if !boot.is_empty() {
-        let chosen =
-            root.download_uris(&boot).map_err(|failure| explain::install(failure, &indices, &suites))?;
-        packages.extend(indices.locate(&chosen, Role::Boot)?);
     }
     let lock = Lock {
         architecture: base.architecture.clone(),

@@ -56,8 +56,8 @@ impl Indices {
         self.indices.iter().flat_map(|index| package_names(&index.text))
     }
 
-    /// Looks the chosen packages up, keeping their order.
-    pub fn locate(&self, chosen: &[PrintedUri], role: Role) -> Result<Vec<LockedPackage>, ResolveError> {
+    /// Looks the chosen packages up, keeping their order. All are taken for installed.
+    pub fn locate(&self, chosen: &[PrintedUri]) -> Result<Vec<LockedPackage>, ResolveError> {
         let wanted: HashSet<&str> = chosen.iter().map(|uri| file_package(&uri.url)).collect();
         let mut found: HashMap<String, LockedPackage> = HashMap::new();
         for index in &self.indices {
@@ -70,7 +70,7 @@ impl Indices {
                 // Suites share a pool: the first suite that lists the file is the one that is named.
                 found
                     .entry(format!("{}{}", index.repository, entry.path))
-                    .or_insert_with(|| locked(index, entry, role));
+                    .or_insert_with(|| locked(index, entry));
             }
         }
         let lookup = |uri: &PrintedUri| {
@@ -100,7 +100,7 @@ impl Indices {
     }
 }
 
-fn locked(index: &Index, entry: IndexEntry, role: Role) -> LockedPackage {
+fn locked(index: &Index, entry: IndexEntry) -> LockedPackage {
     LockedPackage {
         name: entry.name,
         version: entry.version,
@@ -113,7 +113,7 @@ fn locked(index: &Index, entry: IndexEntry, role: Role) -> LockedPackage {
         size: entry.size,
         sha256: entry.sha256,
         path: entry.path,
-        role,
+        role: Role::Installed,
         essential: entry.essential,
         requested: false,
     }
