@@ -13,7 +13,6 @@ mod stand_in;
 pub use scripts::{Chroot, EPOCH_VARIABLE};
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use crate::base::BaseError;
 use crate::base::error::At;
@@ -52,7 +51,6 @@ pub fn configure(
     chroot: &Chroot,
     staging: &mut Staging<'_>,
     (essential, count): (usize, usize),
-    aside: &Path,
     listener: &dyn Listener,
     prepare: &mut dyn FnMut() -> Result<(), BaseError>,
 ) -> Result<Configured, BaseError> {
@@ -61,7 +59,7 @@ pub fn configure(
     let mut work = Work {
         chroot,
         listener,
-        stand_ins: StandIns::new(&chroot.root, aside),
+        stand_ins: StandIns::new(&chroot.root),
         placer,
         database,
         unconfigured: BTreeMap::new(),

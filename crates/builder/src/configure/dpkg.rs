@@ -8,11 +8,7 @@ const OPTIONS: [&str; 5] =
     ["dpkg", "--force-unsafe-io", "--force-confold", "--log=/dev/null", "--abort-after=1"];
 
 /// Runs dpkg with `arguments`; tells each package that it begins to configure.
-pub(super) fn run(
-    chroot: &Chroot,
-    arguments: &[&str],
-    configuring: &dyn Fn(&str),
-) -> Result<(), BaseError> {
+pub(super) fn run(chroot: &Chroot, arguments: &[&str], configuring: &dyn Fn(&str)) -> Result<(), BaseError> {
     let program: Vec<&str> = OPTIONS.iter().chain(arguments).copied().collect();
     let line = |line: &str| {
         if let Some(package) = set_up_package(line) {
@@ -25,7 +21,6 @@ pub(super) fn run(
     }
     Err(failure(output, status.to_string()))
 }
-
 
 /// `Setting up bash (5.2-1) ...`
 fn set_up_package(line: &str) -> Option<&str> {

@@ -8,14 +8,58 @@ use crate::base::BaseError;
 use crate::base::error::At;
 
 /// Path, text, and whether it is there even when no package brings the program.
-const STAND_INS: [(&str, &str, Presence); 3] = [
+const STAND_INS: [(&str, &str, Presence); 5] = [
     // The appliance boots Ampoule's initrd; building another takes seconds.
     ("usr/sbin/update-initramfs", "#!/bin/sh\nexit 0\n", Presence::WhenInstalled),
     // No service starts while a system is built. 101 means "forbidden by policy".
     ("usr/sbin/policy-rc.d", "#!/bin/sh\nexit 101\n", Presence::Always),
+    // Both are shell and perl for questions that a fresh system never raises; PHP's packages call them dozens of times.
+    ("usr/bin/ucf", UCF, Presence::WhenInstalled),
+    ("usr/bin/ucfr", UCFR, Presence::WhenInstalled),
     // Asks running processes to start again; there are none.
     ("usr/sbin/needrestart", "#!/bin/sh\nexit 0\n", Presence::WhenInstalled),
 ];
+
+/// Copies a configuration file that is not there yet and notes its hash, as ucf would; leaves every other case to ucf.
+const UCF: &str = r#"#!/bin/sh
+original=/usr/bin/ucf.ampoule-original
+new= dest= count=0
+for argument do
+    case $argument in
+        --debconf-ok | --three-way) ;;
+        -*) exec $original "$@" ;;
+        *) count=$((count + 1)); new=$dest dest=$argument ;;
+    esac
+done
+case $count$new$dest in 2/*/*) ;; *) exec $original "$@" ;; esac
+if [ -e "$dest" ] || [ -L "$dest" ] || [ -L "$new" ] || [ ! -f "$new" ] || [ ! -d "${dest%/*}" ] ||
+    grep -qsxF -e "$dest" /var/lib/dpkg/diversions || grep -qsF -e "  $dest" /var/lib/ucf/hashfile; then
+    exec $original "$@"
+fi
+echo "Creating config file $dest with new version" >&2
+cp -pf "$new" "$dest" || exit
+sum=$(md5sum "$new") || exit
+mkdir -p /var/lib/ucf/cache
+echo "${sum%% *}  $dest" >> /var/lib/ucf/hashfile
+"#;
+
+/// Notes which package a configuration file belongs to when nobody noted it yet.
+const UCFR: &str = r#"#!/bin/sh
+original=/usr/bin/ucfr.ampoule-original
+package= file= count=0
+for argument do
+    case $argument in
+        --force | -f) ;;
+        -*) exec $original "$@" ;;
+        *) count=$((count + 1)); package=$file file=$argument ;;
+    esac
+done
+if [ $count != 2 ] || [ -L "$file" ] || grep -qsF -e "$file" /var/lib/ucf/registry; then
+    exec $original "$@"
+fi
+mkdir -p /var/lib/ucf
+printf '%s \t %s\n' "$package" "$file" >> /var/lib/ucf/registry
+"#;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Presence {
@@ -26,7 +70,6 @@ enum Presence {
 /// The stand-ins of one root.
 pub(super) struct StandIns {
     root: PathBuf,
-    aside: PathBuf,
     /// Which are in place, and whether an original waits aside.
     active: [Option<Original>; STAND_INS.len()],
 }
@@ -38,9 +81,9 @@ enum Original {
 }
 
 impl StandIns {
-    /// Originals wait in the directory `aside`, on the same file system.
-    pub(super) fn new(root: &Path, aside: &Path) -> Self {
-        Self { root: root.to_owned(), aside: aside.to_owned(), active: [None; STAND_INS.len()] }
+    /// None is in place yet.
+    pub(super) fn new(root: &Path) -> Self {
+        Self { root: root.to_owned(), active: [None; STAND_INS.len()] }
     }
 
     /// Puts every stand-in in place whose time has come. Cheap when there is nothing to do.
@@ -52,7 +95,7 @@ impl StandIns {
                 continue;
             }
             if exists {
-                std::fs::rename(&path, self.aside_path(index)).at("move aside", &path)?;
+                std::fs::rename(&path, original_path(&path)).at("move aside", &path)?;
             }
             let mut file = std::fs::OpenOptions::new();
             let mut file = file.write(true).create_new(true).mode(0o755).open(&path).at("create", &path)?;
@@ -71,14 +114,17 @@ impl StandIns {
                 continue;
             }
             match original {
-                Original::Aside => std::fs::rename(self.aside_path(index), &path).at("put back", &path)?,
+                Original::Aside => std::fs::rename(original_path(&path), &path).at("put back", &path)?,
                 Original::Absent => std::fs::remove_file(&path).at("remove", &path)?,
             }
         }
         Ok(())
     }
+}
 
-    fn aside_path(&self, index: usize) -> PathBuf {
-        self.aside.join(format!("original-{index}"))
-    }
+/// Stand-ins call their originals there.
+fn original_path(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".ampoule-original");
+    name.into()
 }

@@ -114,7 +114,7 @@ fn build(task: &Task, output: &Output) -> Result<(), BaseError> {
     let mut mounts = Mounts { root: root.clone(), mounted: Vec::new() };
     let configured = std::thread::scope(|scope| {
         let mut staging = Staging::begin(scope, &packages, &stage, &selection, task.threads);
-        configure(&chroot, &mut staging, (bootstrap, count), &aside, &listener, &mut || mounts.mount())
+        configure(&chroot, &mut staging, (bootstrap, count), &listener, &mut || mounts.mount())
     })?;
     mounts.unmount()?;
     let configured_count = listener.configured.load(Ordering::Relaxed);
