@@ -5,11 +5,31 @@
 //! all of it is in [`sys`].
 //!
 //! Decisions are pure functions or act through small traits ([`init::modules::ModuleLoader`],
-//! [`init::block::BlockDevice`], [`init::data::DataWorld`], [`store::Disk`]), whose fakes let tests cut the power after
-//! every step.
+//! [`init::block::BlockDevice`], [`init::data::DataWorld`], [`settings::store::Disk`], [`settings::change::System`]), whose
+//! fakes let tests cut the power after every step.
+
+#![deny(unsafe_code)]
 
 pub mod accounts;
+pub mod boot;
+pub mod card;
+pub mod client;
 pub mod facts;
+pub mod firewall;
+pub mod health;
 pub mod init;
-#[allow(unsafe_code, reason = "ioctls and chroot between fork and exec have no safe form")]
+pub mod process;
+pub mod render;
+pub mod run;
+pub mod seed;
+pub mod settings;
+pub mod staged;
+#[allow(
+    unsafe_code,
+    reason = "ioctls, signals, namespaces and the time between fork and exec have no safe form"
+)]
 pub mod sys;
+#[cfg(test)]
+mod testing;
+pub mod undeclared;
+pub mod units;

@@ -16,7 +16,7 @@ pub mod world;
 
 mod failures;
 mod finish;
-mod prepare;
+pub mod prepare;
 mod root;
 
 use std::convert::Infallible;

@@ -1,7 +1,10 @@
-//! The calls that have no safe form: ioctls, and what happens between fork and exec.
+//! The calls that have no safe form: ioctls, namespaces, signals, and what happens between fork and exec.
 //!
 //! Every block of `unsafe` in Ampoule is in this folder.
 
+pub mod addresses;
 pub mod devmapper;
 pub mod ioctl;
+pub mod namespace;
+pub mod signal;
 pub mod spawn;

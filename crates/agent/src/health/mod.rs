@@ -1,0 +1,117 @@
+//! Health: what the maker's checks say, as a value. Probing is in [`probe`].
+
+pub mod http;
+pub mod probe;
+
+use std::time::Duration;
+
+use model::control::{CheckState, Health};
+use model::definition::HealthCheck;
+
+/// Pause between two rounds while the appliance starts: a person waits for it.
+const STARTING_PAUSE: Duration = Duration::from_millis(500);
+/// Pause while something fails.
+const UNHEALTHY_PAUSE: Duration = Duration::from_secs(3);
+/// Pause when all is well.
+const HEALTHY_PAUSE: Duration = Duration::from_secs(10);
+
+/// What one check is known to be.
+#[derive(Clone, Debug)]
+pub struct Tracked {
+    /// As declared.
+    pub check: HealthCheck,
+    has_passed: bool,
+    last: Option<Result<(), String>>,
+}
+
+impl Tracked {
+    /// A check that was not made yet.
+    pub fn new(check: HealthCheck) -> Tracked {
+        Tracked { check, has_passed: false, last: None }
+    }
+
+    /// Takes a result in.
+    pub fn record(&mut self, result: Result<(), String>) {
+        self.has_passed |= result.is_ok();
+        self.last = Some(result);
+    }
+
+    /// Its state `since_boot` after the kernel started. Before its first pass a check may fail until its grace ends.
+    pub fn state(&self, since_boot: Duration) -> CheckState {
+        let in_grace = !self.has_passed && since_boot < Duration::from_secs(self.check.grace.into());
+        let (health, why) = match &self.last {
+            Some(Ok(())) => (Health::Healthy, None),
+            Some(Err(why)) if in_grace => (Health::Starting, Some(why.clone())),
+            None if in_grace => (Health::Starting, None),
+            Some(Err(why)) => (Health::Unhealthy, Some(why.clone())),
+            None => (Health::Starting, None),
+        };
+        CheckState { name: self.check.name.clone(), health, why }
+    }
+}
+
+/// Health of the whole. A corrupted block makes it unhealthy whatever the checks say.
+pub fn overall(checks: &[CheckState], corrupted_blocks: usize) -> Health {
+    let any = |health| checks.iter().any(|check| check.health == health);
+    if corrupted_blocks > 0 || any(Health::Unhealthy) {
+        Health::Unhealthy
+    } else if any(Health::Starting) {
+        Health::Starting
+    } else {
+        Health::Healthy
+    }
+}
+
+/// Time until the next round.
+pub fn pause(health: Health) -> Duration {
+    match health {
+        Health::Starting => STARTING_PAUSE,
+        Health::Unhealthy => UNHEALTHY_PAUSE,
+        Health::Healthy => HEALTHY_PAUSE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::definition::Probe;
+
+    use super::*;
+
+    fn tracked() -> Tracked {
+        Tracked::new(HealthCheck {
+            name: "web".to_owned(),
+            probe: Probe::Tcp { port: 80 },
+            timeout: 5,
+            grace: 60,
+        })
+    }
+
+    #[test]
+    fn a_failing_check_is_starting_until_its_grace_ends() {
+        let mut check = tracked();
+        assert_eq!(check.state(Duration::from_secs(1)).health, Health::Starting);
+        check.record(Err("refused".to_owned()));
+        assert_eq!(check.state(Duration::from_secs(59)).health, Health::Starting);
+        let late = check.state(Duration::from_secs(60));
+        assert_eq!((late.health, late.why.as_deref()), (Health::Unhealthy, Some("refused")));
+    }
+
+    #[test]
+    fn grace_ends_with_the_first_pass() {
+        let mut check = tracked();
+        check.record(Ok(()));
+        assert_eq!(check.state(Duration::from_secs(2)).health, Health::Healthy);
+        check.record(Err("refused".to_owned()));
+        assert_eq!(check.state(Duration::from_secs(3)).health, Health::Unhealthy);
+    }
+
+    #[test]
+    fn the_worst_check_decides_and_corruption_beats_all() {
+        let mut good = tracked();
+        good.record(Ok(()));
+        let (good, waiting) = (good.state(Duration::ZERO), tracked().state(Duration::ZERO));
+        assert_eq!(overall(&[], 0), Health::Healthy);
+        assert_eq!(overall(&[good.clone(), waiting], 0), Health::Starting);
+        assert_eq!(overall(&[good], 1), Health::Unhealthy);
+    }
+}

@@ -1,0 +1,92 @@
+//! Probing: one attempt at what a check looks at.
+
+use std::collections::BTreeMap;
+use std::net::{Ipv4Addr, TcpStream};
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::time::Duration;
+
+use model::definition::{HealthCheck, Probe};
+
+use super::http;
+use crate::accounts::Accounts;
+use crate::{process, units};
+
+/// Makes one attempt at each check; results in the same order. Units are asked for in one question: a process costs more
+/// than anything else here.
+pub fn round(checks: &[&HealthCheck], accounts: &Accounts) -> Vec<Result<(), String>> {
+    let names: Vec<&str> = checks
+        .iter()
+        .filter_map(|check| match &check.probe {
+            Probe::Unit { unit } => Some(unit.as_str()),
+            _ => None,
+        })
+        .collect();
+    let states = units::states(&names);
+    checks.iter().map(|check| attempt(check, &states, accounts)).collect()
+}
+
+fn attempt(check: &HealthCheck, units: &BTreeMap<String, String>, accounts: &Accounts) -> Result<(), String> {
+    let time = Duration::from_secs(check.timeout.max(1).into());
+    match &check.probe {
+        Probe::Http { url, status, contains } => http::check(url, *status, contains.as_deref(), time),
+        Probe::Tcp { port } => TcpStream::connect_timeout(&(Ipv4Addr::LOCALHOST, *port).into(), time)
+            .map(drop)
+            .map_err(|error| format!("port {port} does not answer: {}", http::words(&error))),
+        Probe::Unit { unit } => match units.get(unit).map(String::as_str) {
+            Some("active") => Ok(()),
+            Some(state) => Err(format!("{unit} is {state}")),
+            None => Err(format!("systemd does not answer about {unit}")),
+        },
+        Probe::Command { command, user } => run(command, user.as_deref(), time, accounts),
+    }
+}
+
+fn run(command: &[String], user: Option<&str>, time: Duration, accounts: &Accounts) -> Result<(), String> {
+    let (program, arguments) = command.split_first().ok_or("the check command is empty")?;
+    let mut prepared = Command::new(program);
+    prepared.args(arguments).current_dir("/");
+    if let Some(user) = user {
+        let owner = accounts.owner(user).map_err(|error| error.to_string())?;
+        prepared.uid(owner.user).gid(owner.group);
+    }
+    match process::run(prepared, None, time) {
+        Ok(finished) if finished.is_success() => Ok(()),
+        Ok(finished) => Err(format!("{program}: {}", finished.explain())),
+        Err(error) => Err(format!("{program}: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(probe: Probe) -> HealthCheck {
+        HealthCheck { name: "check".to_owned(), probe, timeout: 5, grace: 0 }
+    }
+
+    #[test]
+    fn commands_are_judged_by_their_end() {
+        let shell = |script: &str| {
+            let command = ["sh", "-c", script].map(str::to_owned).to_vec();
+            let check = check(Probe::Command { command, user: None });
+            round(&[&check], &Accounts::default()).remove(0)
+        };
+        assert_eq!(shell("exit 0"), Ok(()));
+        assert_eq!(
+            shell("echo no rows; exit 1"),
+            Err("sh: no rows\n(it ended with exit status: 1)".to_owned())
+        );
+    }
+
+    #[test]
+    fn ports_are_judged_by_a_connection() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
+        let port = listener.local_addr().expect("bound").port();
+        let check = check(Probe::Tcp { port });
+        assert_eq!(round(&[&check], &Accounts::default()), [Ok(())]);
+        drop(listener);
+        let refused = Err(format!("port {port} does not answer: connection refused"));
+        assert_eq!(round(&[&check], &Accounts::default()), [refused]);
+    }
+}

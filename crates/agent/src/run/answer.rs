@@ -1,0 +1,129 @@
+//! Calls and their answers.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use model::Definition;
+use model::control::{Answer, Call, Outcome, Refusal, Reply, Request};
+
+use super::system::RunningSystem;
+use super::{App, Summary, lock};
+use crate::settings::change::{Changed, Settings};
+use crate::{boot, units};
+
+const STOP_TIME: Duration = Duration::from_secs(20);
+
+/// Answers one line of a peer.
+pub fn line(app: &App, text: &str) -> Reply {
+    match serde_json::from_str::<Request>(text) {
+        Ok(request) => Reply { id: request.id, outcome: call(app, request.call) },
+        Err(error) => {
+            // The line itself is not repeated: it may hold a secret.
+            let id = serde_json::from_str::<Numbered>(text).map_or(0, |numbered| numbered.id);
+            Reply { id, outcome: refused(format!("the request can not be read (column {})", error.column())) }
+        }
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct Numbered {
+    id: u64,
+}
+
+fn call(app: &App, call: Call) -> Outcome {
+    match call {
+        Call::Status => Outcome::Ok(Answer::Status(app.status())),
+        Call::Settings => {
+            let settings = lock(&app.settings);
+            Outcome::Ok(Answer::Settings { version: settings.version(), settings: settings.states() })
+        }
+        Call::Set { changes } => change(app, |settings, system| settings.set(&changes, boot::now(), system)),
+        Call::Undo => change(app, |settings, system| settings.undo(boot::now(), system)),
+        Call::History => match lock(&app.settings).history() {
+            Ok(history) => Outcome::Ok(Answer::History(history)),
+            Err(error) => refused(format!("the stored settings can not be read: {error}")),
+        },
+        Call::UndeclaredWrites => Outcome::Ok(Answer::UndeclaredWrites(super::undeclared_writes())),
+        Call::Logs { unit, lines } => match units::logs(unit.as_deref(), lines) {
+            Ok(lines) => Outcome::Ok(Answer::Logs(lines)),
+            Err(why) => refused(why),
+        },
+        Call::PowerOff => stop("poweroff"),
+        Call::Reboot => stop("reboot"),
+    }
+}
+
+fn change(
+    app: &App,
+    act: impl FnOnce(&mut Settings, &mut RunningSystem) -> Result<Changed, Refusal>,
+) -> Outcome {
+    let mut settings = lock(&app.settings);
+    let mut system = RunningSystem { check: app.definition.settings_check.clone() };
+    let outcome = act(&mut settings, &mut system);
+    *lock(&app.summary) = Summary { version: settings.version(), hostname: settings.hostname() };
+    drop(settings);
+    // What was restarted is looked at now, not in ten seconds.
+    let _health_thread_gone = app.nudge.send(());
+    match outcome {
+        Ok(Changed { version, changed, units }) => Outcome::Ok(Answer::Changed { version, changed, units }),
+        Err(refusal) => Outcome::Refused(refusal),
+    }
+}
+
+fn stop(verb: &str) -> Outcome {
+    match units::systemctl(&["--no-block", verb], STOP_TIME) {
+        Ok(()) => Outcome::Ok(Answer::Done),
+        Err(why) => refused(why),
+    }
+}
+
+pub fn refused(message: String) -> Outcome {
+    Outcome::Refused(Refusal { message, setting: None, rule: None, output: None })
+}
+
+/// Pages a person can open: each declared page at each IPv4 address, or at the IPv6 ones when there is no other.
+pub fn urls(definition: &Definition, addresses: &[(IpAddr, u32)]) -> Vec<String> {
+    let has_v4 = addresses.iter().any(|(address, _)| address.is_ipv4());
+    let hosts =
+        addresses.iter().filter(|(address, _)| address.is_ipv4() == has_v4).map(
+            |(address, _)| match address {
+                IpAddr::V4(address) => address.to_string(),
+                IpAddr::V6(address) => format!("[{address}]"),
+            },
+        );
+    let hosts: Vec<String> = hosts.collect();
+    let pages = definition.ports.iter().filter_map(|port| Some((port.port, port.url_scheme.as_deref()?)));
+    pages
+        .flat_map(|(port, page)| {
+            // `https` alone, or with a path: `https/admin`.
+            let (scheme, path) = page.split_at(page.find('/').unwrap_or(page.len()));
+            let scheme = scheme.trim_end_matches(':').to_owned();
+            let path = if path.trim_matches('/').is_empty() { "/" } else { path }.to_owned();
+            let is_default = matches!((scheme.as_str(), port), ("https", 443) | ("http", 80));
+            let port = if is_default { String::new() } else { format!(":{port}") };
+            hosts.iter().map(move |host| format!("{scheme}://{host}{port}{path}")).collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::testing::definition;
+
+    #[test]
+    fn pages_are_told_with_the_address_people_have() {
+        let definition = definition(json!({"ports": [
+            {"port": 443, "protocol": "tcp", "purpose": "web", "url-scheme": "https"},
+            {"port": 8443, "protocol": "tcp", "purpose": "admin", "url-scheme": "https/admin"},
+            {"port": 514, "protocol": "udp", "purpose": "logs", "url-scheme": null}
+        ]}));
+        let v4: (IpAddr, u32) = ("10.0.2.15".parse().expect("an address"), 24);
+        let v6: (IpAddr, u32) = ("2001:db8::1".parse().expect("an address"), 64);
+        assert_eq!(urls(&definition, &[v4, v6]), ["https://10.0.2.15/", "https://10.0.2.15:8443/admin"]);
+        assert_eq!(urls(&definition, &[v6])[0], "https://[2001:db8::1]/");
+        assert!(urls(&definition, &[]).is_empty());
+    }
+}

@@ -1,0 +1,213 @@
+//! `run`: the agent as a service. Answers the control protocol, watches health, draws the status card.
+//!
+//! Threads: this one (signals, watchdog, card), health, kernel messages, the socket's listener and one a peer. Locks are
+//! taken one at a time: `settings` may be held for as long as a change takes; the others only for copying.
+
+mod answer;
+mod hub;
+mod notify;
+mod port;
+mod socket;
+mod system;
+mod watch;
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use model::Definition;
+use model::control::{Event, Health, Status, UndeclaredWrite};
+
+use crate::accounts::Accounts;
+use crate::facts::{FACTS_PATH, Facts};
+use crate::health::{self, Tracked, probe};
+use crate::render::{LIST_PATH, Renderer};
+use crate::settings::change::Settings;
+use crate::{boot, card, sys, undeclared};
+
+/// The main loop's beat: the card follows a change within it, and systemd's watchdog waits many times longer.
+const BEAT: Duration = Duration::from_secs(1);
+/// The stack of a thread: none recurses deep, and sixteen of the default size would be 32 MiB of address space.
+const STACK: usize = 256 << 10;
+
+/// Everything the threads share.
+struct App {
+    definition: Definition,
+    accounts: Accounts,
+    facts: Facts,
+    settings: Mutex<Settings>,
+    /// Copied from the settings after each change, so that nobody waits for one that is under way.
+    summary: Mutex<Summary>,
+    live: Mutex<Live>,
+    hub: hub::Hub,
+    /// Wakes the health thread.
+    nudge: Sender<()>,
+}
+
+#[derive(Clone)]
+struct Summary {
+    version: u64,
+    hostname: String,
+}
+
+struct Live {
+    checks: Vec<Tracked>,
+    corrupted: Vec<String>,
+}
+
+/// The subcommand. Returns when the system stops it.
+pub fn main() -> io::Result<()> {
+    sys::signal::block()?;
+    let root = Path::new("/");
+    let renderer = Renderer::load(boot::load_definition(root)?, root)?;
+    let (definition, accounts) = (renderer.definition.clone(), renderer.accounts().clone());
+    let settings = Settings::load(renderer, boot::open_store()?)?;
+    let (nudge, nudged) = mpsc::channel();
+    let app = Arc::new(App {
+        summary: Mutex::new(Summary { version: settings.version(), hostname: settings.hostname() }),
+        settings: Mutex::new(settings),
+        live: Mutex::new(Live {
+            checks: definition.health.iter().cloned().map(Tracked::new).collect(),
+            corrupted: Vec::new(),
+        }),
+        definition,
+        accounts,
+        facts: Facts::load(Path::new(FACTS_PATH)),
+        hub: hub::Hub::default(),
+        nudge,
+    });
+    let listener = socket::bind()?;
+    spawn("socket", {
+        let app = app.clone();
+        move || socket::serve(&app, &listener)
+    })?;
+    spawn("port", {
+        let app = app.clone();
+        move || port::serve(&app)
+    })?;
+    spawn("kernel", {
+        let app = app.clone();
+        move || watch::corruption(&app)
+    })?;
+    spawn("health", {
+        let app = app.clone();
+        move || watch_health(&app, &nudged)
+    })?;
+    notify::tell("READY=1");
+    app.hub.broadcast(&Event::Hello(app.status()));
+    let mut shown = String::new();
+    loop {
+        let card = card::render(&app.definition, &app.status());
+        if card != shown {
+            draw(&card);
+            shown = card;
+        }
+        notify::tell("WATCHDOG=1");
+        if sys::signal::wait(BEAT).is_some() {
+            notify::tell("STOPPING=1");
+            app.hub.broadcast(&Event::Stopping { undeclared_writes: undeclared_writes() });
+            // Writers have a moment to hand it over.
+            app.hub.flush(Duration::from_millis(500));
+            return Ok(());
+        }
+    }
+}
+
+impl App {
+    fn status(&self) -> Status {
+        let since_boot = uptime();
+        let (checks, corrupted) = {
+            let live = lock(&self.live);
+            (
+                live.checks.iter().map(|check| check.state(since_boot)).collect::<Vec<_>>(),
+                live.corrupted.clone(),
+            )
+        };
+        let summary = lock(&self.summary).clone();
+        let addresses = sys::addresses::addresses().unwrap_or_default();
+        let identity = &self.definition.appliance;
+        let told = corrupted
+            .iter()
+            .map(|block| format!("the system is damaged: {block} has not the content its maker sealed"));
+        Status {
+            appliance: identity.id(),
+            title: identity.title.clone(),
+            version: identity.version.clone(),
+            root_hash: self.facts.root_hash.clone(),
+            health: health::overall(&checks, corrupted.len()),
+            checks,
+            hostname: summary.hostname,
+            urls: answer::urls(&self.definition, &addresses),
+            addresses: addresses.iter().map(|(address, prefix)| format!("{address}/{prefix}")).collect(),
+            uptime: since_boot.as_secs(),
+            settings_version: summary.version,
+            notices: told.chain(self.facts.notices.iter().cloned()).collect(),
+        }
+    }
+}
+
+/// A thread that panicked has left plain values behind; the others go on.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    std::thread::Builder::new().name(name.to_owned()).stack_size(STACK).spawn(body).map(drop)
+}
+
+fn watch_health(app: &App, nudged: &Receiver<()>) {
+    let mut told = None;
+    loop {
+        let began = Instant::now();
+        let checks: Vec<_> = lock(&app.live).checks.iter().map(|tracked| tracked.check.clone()).collect();
+        let results = probe::round(&checks.iter().collect::<Vec<_>>(), &app.accounts);
+        lock(&app.live).checks.iter_mut().zip(results).for_each(|(tracked, result)| tracked.record(result));
+        let status = app.status();
+        let health = status.health;
+        if told != Some(health) {
+            told = Some(health);
+            notify::tell(&format!("STATUS={}", health_word(health)));
+            app.hub.broadcast(&Event::Health(status));
+        }
+        let rest = health::pause(health).saturating_sub(began.elapsed()).max(Duration::from_millis(100));
+        match nudged.recv_timeout(rest) {
+            Ok(()) | Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+    }
+}
+
+fn health_word(health: Health) -> &'static str {
+    match health {
+        Health::Starting => "starting",
+        Health::Healthy => "healthy",
+        Health::Unhealthy => "unhealthy",
+    }
+}
+
+fn undeclared_writes() -> Vec<UndeclaredWrite> {
+    let rendered = fs::read(LIST_PATH).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    undeclared::find(Path::new("/"), &rendered.unwrap_or_else(BTreeSet::new))
+}
+
+/// Draws on the screen, cleared and without cursor, and on the serial port, plain.
+fn draw(card: &str) {
+    let write = |path: &str, text: String| {
+        // A machine without this console has nothing to show on it.
+        let _absent =
+            File::options().write(true).open(path).and_then(|mut file| file.write_all(text.as_bytes()));
+    };
+    let lines = card.replace('\n', "\r\n");
+    write("/dev/tty1", format!("\x1b[?25l\x1b[H\x1b[2J{lines}"));
+    write("/dev/ttyS0", lines);
+}
+
+fn uptime() -> Duration {
+    let text = fs::read_to_string("/proc/uptime").unwrap_or_default();
+    let seconds = text.split(' ').next().and_then(|word| word.parse().ok());
+    Duration::try_from_secs_f64(seconds.unwrap_or(0.0)).unwrap_or_default()
+}

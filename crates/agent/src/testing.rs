@@ -1,0 +1,51 @@
+//! Values that tests of this crate share.
+
+use model::Definition;
+use model::settings::{Kind, Setting};
+
+/// A definition as sealed, from JSON with only what a test is about.
+pub fn definition(changes: serde_json::Value) -> Definition {
+    let mut value = serde_json::json!({
+        "appliance": {"vendor": "example", "name": "shop", "title": "Example Shop", "version": "1.4.0", "summary": "Sells.",
+            "contact": "help@example.org", "url": null, "end-of-support": null},
+        "base": {"suite": "trixie", "extra-suites": [], "components": ["main"], "packages": [], "kernel": "linux-image-cloud-amd64",
+            "architecture": "amd64", "mirror": null, "security-mirror": null, "recommends": false},
+        "files": [], "users": [], "units": {"add": [], "enable": [], "disable": [], "mask": [], "unhardened": []},
+        "templates": [], "settings": [], "settings-check": null, "ports": [], "state": [], "health": [],
+        "trim": {"keep": [], "rules": []}, "resources": {"memory": 1u64 << 30, "cpus": 1, "data": 2u64 << 30}
+    });
+    let fields = changes.as_object().expect("BUG: the test gives an object").clone();
+    value.as_object_mut().expect("an object").extend(fields);
+    serde_json::from_value(value).expect("BUG: the test's definition does not fit the types")
+}
+
+fn setting(name: &str, kind: Kind) -> Setting {
+    Setting {
+        name: name.to_owned(),
+        title: name.to_owned(),
+        help: String::new(),
+        kind,
+        default: None,
+        generate: None,
+        optional: false,
+        restarts: Vec::new(),
+        reloads: Vec::new(),
+    }
+}
+
+/// A text setting with a pattern.
+pub fn string(name: &str, pattern: &str) -> Setting {
+    setting(name, Kind::String { pattern: Some(pattern.to_owned()), min_length: None, max_length: None })
+}
+
+/// A secret of at least eight characters.
+pub fn secret(name: &str) -> Setting {
+    setting(name, Kind::Secret { min_length: Some(8), max_length: None })
+}
+
+/// A certificate with its key, made by the appliance.
+pub fn certificate_with_key() -> [Setting; 2] {
+    let mut certificate = setting("certificate", Kind::Certificate { key: Some("key".to_owned()) });
+    certificate.generate = Some(model::settings::Generate::SelfSigned);
+    [certificate, setting("key", Kind::PrivateKey)]
+}
