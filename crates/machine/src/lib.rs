@@ -24,7 +24,6 @@ pub mod disk;
 mod error;
 pub mod firmware;
 pub mod folder;
-mod gpt;
 mod line;
 mod note;
 pub mod plan;
@@ -37,7 +36,6 @@ pub mod seed;
 mod socket;
 mod stop;
 mod supervisor;
-mod uki;
 
 pub use acceleration::{Acceleration, AccelerationChoice};
 pub use control::{ControlClient, ControlError};

@@ -19,7 +19,7 @@ use crate::ports::{self, OpenForward};
 use crate::relay::Relay;
 use crate::stop::{self, StopTimeouts, Stopped};
 use crate::supervisor::{Exit, Job, Order, Supervisor, tail};
-use crate::{disk, firmware, uki};
+use crate::{disk, firmware};
 
 /// Greatest UKI that is read for direct boot. Stops a release from elsewhere from filling memory.
 const UKI_LIMIT: u64 = 1 << 30;
@@ -319,10 +319,10 @@ fn extract_kernel(folder: &VmFolder, path: &Path) -> Result<String, MachineError
         return Err(failed(format!("it has {size} bytes")));
     }
     let file = fs::read(path).map_err(io("read", path))?;
-    let sections = uki::sections(&file).map_err(failed)?;
+    let sections = image::uki::sections(&file).map_err(|error| failed(error.to_string()))?;
     let section = |name: &str| {
-        let range = sections.get(name).ok_or_else(|| failed(format!("it has no section `{name}`")))?;
-        Ok::<_, MachineError>(&file[range.clone()])
+        let found = sections.iter().find(|section| section.name == name);
+        found.map(|section| section.data).ok_or_else(|| failed(format!("it has no section `{name}`")))
     };
     for (name, target) in [(".linux", names::KERNEL), (".initrd", names::INITRD)] {
         let target = folder.file(target);
