@@ -12,7 +12,7 @@
 //! use std::{path::Path, time::Duration};
 //! let release = release::ReleaseFolder::open(Path::new("out"))?;
 //! let options = machine::RunOptions::of(release.manifest());
-//! let mut running = machine::run(&release, Path::new(".ampoule/vm/lamp"), options, |_note| ())?;
+//! let running = machine::run(&release, Path::new(".ampoule/vm/lamp"), options, |_note| ())?;
 //! let status = running.wait_healthy(Duration::from_secs(120), |_progress| ())?;
 //! let stopped = running.shutdown(machine::StopTimeouts::default())?;
 //! # Ok(()) }

@@ -19,7 +19,7 @@ const TAIL_LINES: usize = 60;
 /// A running appliance. Dropping it cuts the power.
 #[derive(Debug)]
 pub struct BootedAppliance {
-    running: Option<Running>,
+    running: Running,
     serial_log: PathBuf,
     notes: Arc<Mutex<Vec<Note>>>,
 }
@@ -42,7 +42,7 @@ impl BootedAppliance {
         let running =
             machine::run(release, folder, options, move |note| told.lock().expect("notes").push(note));
         match running {
-            Ok(running) => Self { serial_log: running.serial_log(), running: Some(running), notes },
+            Ok(running) => Self { serial_log: running.serial_log(), running, notes },
             Err(error) => panic!("the appliance does not start: {}", chain(&error)),
         }
     }
@@ -50,15 +50,15 @@ impl BootedAppliance {
     /// Starts and waits until it is healthy.
     #[track_caller]
     pub fn boot(release: &ReleaseFolder, folder: &Path, options: RunOptions) -> Self {
-        let mut booted = Self::start(release, folder, options);
+        let booted = Self::start(release, folder, options);
         booted.wait_healthy();
         booted
     }
 
     /// Waits until it is healthy.
     #[track_caller]
-    pub fn wait_healthy(&mut self) -> Status {
-        let result = self.running_mut().wait_healthy(HEALTH_TIMEOUT, |_| ());
+    pub fn wait_healthy(&self) -> Status {
+        let result = self.running.wait_healthy(HEALTH_TIMEOUT, |_| ());
         match result {
             Ok(status) => status,
             Err(error) => {
@@ -124,23 +124,22 @@ impl BootedAppliance {
 
     /// Stops it in the polite way.
     #[track_caller]
-    pub fn shutdown(mut self) -> Stopped {
-        let running = self.running.take().expect("BUG: it runs until it is stopped");
-        running.shutdown(StopTimeouts::default()).unwrap_or_else(|error| self.fail(&chain(&error)))
+    pub fn shutdown(self) -> Stopped {
+        let result = self.running.shutdown(StopTimeouts::default());
+        result.unwrap_or_else(|error| self.fail(&chain(&error)))
     }
 
     /// Cuts the power.
-    pub fn kill_power(mut self) {
-        self.running.take().expect("BUG: it runs until it is stopped").kill_power();
+    #[track_caller]
+    pub fn kill_power(self) {
+        if let Err(error) = self.running.kill_power() {
+            self.fail(&chain(&error));
+        }
     }
 
     /// All that the machine crate offers.
     pub fn running(&self) -> &Running {
-        self.running.as_ref().expect("BUG: it runs until it is stopped")
-    }
-
-    fn running_mut(&mut self) -> &mut Running {
-        self.running.as_mut().expect("BUG: it runs until it is stopped")
+        &self.running
     }
 
     /// Panics with `why` and the end of the serial log.
