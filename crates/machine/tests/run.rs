@@ -187,11 +187,57 @@ fn a_run_that_ended_and_is_still_held_does_not_disturb_the_next_one() {
     options.acceleration = AccelerationChoice::Tcg;
     let ended = bench.run(options.clone()).expect("runs");
     ended.kill_power().expect("ends");
+    // In the place of the next QEMU: nobody may come.
+    let guest = bench.vm().join("guest.sock");
+    let listener = std::os::unix::net::UnixListener::bind(&guest).expect("binds");
+    listener.set_nonblocking(true).expect("does not block");
+    thread::sleep(Duration::from_millis(200));
+    assert!(listener.accept().is_err(), "the ended run takes the port of the next one");
+    drop(listener);
     let next = bench.run(options).expect("runs");
     thread::sleep(Duration::from_millis(200));
     drop(ended);
     next.wait_healthy(LONG, |_| ()).expect("healthy");
     next.control().expect("connects").call(Call::Status).expect("answers");
+}
+
+/// Not a law: the run that the next test starts in a process of its own and kills. Does nothing by itself.
+#[test]
+fn helper_a_run_that_is_killed() {
+    let Some(folder) = std::env::var_os("AMPOULE_TEST_VM") else { return };
+    let bench = Bench::new();
+    let mut options = bench.options("agent");
+    options.acceleration = AccelerationChoice::Tcg;
+    let running = machine::run(&bench.release, folder.as_ref(), options, |_| ()).expect("runs");
+    running.wait_healthy(LONG, |_| ()).expect("healthy");
+    fs::write(bench.folder.path().with_file_name("ready"), "").expect("writes");
+    thread::sleep(LONG);
+}
+
+#[test]
+fn a_run_that_was_killed_leaves_a_qemu_that_is_told_of_and_can_be_stopped() {
+    let bench = Bench::new();
+    let mut killed = std::process::Command::new(std::env::current_exe().expect("a test has a path"))
+        .args(["--exact", "helper_a_run_that_is_killed"])
+        .env("AMPOULE_TEST_VM", bench.vm())
+        // What the killed process leaves is cleaned up with this bench.
+        .env("TMPDIR", bench.folder.path())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .expect("starts");
+    while !bench.folder.path().join("ready").exists() {
+        assert!(killed.try_wait().expect("waits").is_none(), "the helper ended");
+        thread::sleep(Duration::from_millis(20));
+    }
+    killed.kill().expect("kills");
+    killed.wait().expect("waits");
+    let mut options = bench.options("agent");
+    options.acceleration = AccelerationChoice::Tcg;
+    let error = bench.run(options.clone()).expect_err("its disks are in use");
+    assert!(matches!(error, MachineError::Orphaned { .. }), "{error}");
+    let patient = StopTimeouts { power_button: LONG, ..timeouts() };
+    assert_eq!(machine::stop(&bench.vm(), patient).expect("stops"), StopMethod::PowerButton);
+    bench.run(options).expect("runs").wait_healthy(LONG, |_| ()).expect("healthy");
 }
 
 #[test]
