@@ -5,17 +5,17 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use image::Uuid;
+use image::disk::NEW_DATA_NAME;
+use image::gpt::{ALIGNMENT, Encoded, GptError, Partition, TYPE_LINUX, Table};
 use model::ByteSize;
 use release::{ReleaseFolder, names as release_names};
 
 use crate::error::{MachineError, io};
 use crate::folder::{VmFolder, names};
-use crate::gpt;
 use crate::note::Note;
 use crate::plan::Keep;
 
-/// Name of the partition that `init` formats at first boot; see `docs/ARCHITECTURE.md`.
-const NEW_DATA_PARTITION: &str = "ampoule-data-new";
 /// Smallest data disk: below it no file system we use can be made.
 const DATA_LEAST: ByteSize = ByteSize(16 << 20);
 /// Greatest data disk: what a file can be on common host file systems.
@@ -97,10 +97,27 @@ pub fn create_data_disk(path: &Path, size: ByteSize, appliance: &str) -> Result<
     let file =
         OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(io("create", path))?;
     file.set_len(size).map_err(io("write", path))?;
-    for (offset, bytes) in gpt::data_disk(size, NEW_DATA_PARTITION, appliance.as_bytes()) {
-        file.write_all_at(&bytes, offset).map_err(io("write", path))?;
-    }
+    let Encoded { primary, backup, backup_offset } = data_table(size, appliance)
+        .map_err(|source| MachineError::Partitions { path: path.to_owned(), source })?;
+    file.write_all_at(&primary, 0).map_err(io("write", path))?;
+    file.write_all_at(&backup, backup_offset).map_err(io("write", path))?;
     file.sync_all().map_err(io("sync", path))
+}
+
+/// One partition that `init` formats at first boot. Ids are derived, so that the same disk is made twice.
+fn data_table(disk_size: u64, appliance: &str) -> Result<Encoded, GptError> {
+    let partition = Partition {
+        number: 1,
+        name: NEW_DATA_NAME.to_owned(),
+        type_uuid: TYPE_LINUX,
+        uuid: Uuid::derived("data partition", appliance.as_bytes()),
+        start: ALIGNMENT,
+        // One unit before it for the table, and one behind it for its copy.
+        length: disk_size - 2 * ALIGNMENT,
+        attributes: 0,
+    };
+    let disk_uuid = Uuid::derived("data disk", appliance.as_bytes());
+    Table { disk_uuid, disk_size, partitions: vec![partition] }.encode()
 }
 
 /// Removes what a run that keeps nothing left.

@@ -108,8 +108,17 @@ pub enum MachineError {
         /// The serial log.
         serial: PathBuf,
     },
+    /// A partition table can not be made.
+    #[error("can not partition `{path}`")]
+    Partitions {
+        /// The disk.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: image::gpt::GptError,
+    },
     /// The UKI can not be used for direct boot.
-    #[error("`{path}` is not a UKI: {why}")]
+    #[error("`{path}` can not be booted directly: {why}")]
     Uki {
         /// The file.
         path: PathBuf,

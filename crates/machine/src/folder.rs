@@ -8,6 +8,8 @@ use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use crate::error::{MachineError, io};
 
@@ -52,6 +54,10 @@ pub mod names {
 /// Longest lock file that is read. It holds two numbers.
 const LOCK_FILE_LIMIT: u64 = 64;
 
+/// A process that is just being started by another thread holds every lock of this process for a moment.
+const LOCK_ATTEMPTS: u32 = 5;
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
+
 /// A locked VM folder.
 #[derive(Debug)]
 pub struct VmFolder {
@@ -71,7 +77,15 @@ impl VmFolder {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false).mode(0o600);
         let mut lock = options.open(&lock_path).map_err(io("open", &lock_path))?;
-        match lock.try_lock() {
+        let mut attempts = 0;
+        let outcome = loop {
+            attempts += 1;
+            match lock.try_lock() {
+                Err(TryLockError::WouldBlock) if attempts < LOCK_ATTEMPTS => thread::sleep(LOCK_PAUSE),
+                other => break other,
+            }
+        };
+        match outcome {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(in_use(&path, &mut lock)),
             Err(TryLockError::Error(source)) => {

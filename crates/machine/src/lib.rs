@@ -12,7 +12,7 @@
 //! use std::{path::Path, time::Duration};
 //! let release = release::ReleaseFolder::open(Path::new("out"))?;
 //! let options = machine::RunOptions::of(release.manifest());
-//! let mut running = machine::run(&release, Path::new(".ampoule/vm/lamp"), options, |_note| ())?;
+//! let running = machine::run(&release, Path::new(".ampoule/vm/lamp"), options, |_note| ())?;
 //! let status = running.wait_healthy(Duration::from_secs(120), |_progress| ())?;
 //! let stopped = running.shutdown(machine::StopTimeouts::default())?;
 //! # Ok(()) }
@@ -24,7 +24,6 @@ pub mod disk;
 mod error;
 pub mod firmware;
 pub mod folder;
-mod gpt;
 mod line;
 mod note;
 pub mod plan;
@@ -37,7 +36,6 @@ pub mod seed;
 mod socket;
 mod stop;
 mod supervisor;
-mod uki;
 
 pub use acceleration::{Acceleration, AccelerationChoice};
 pub use control::{ControlClient, ControlError};

@@ -47,6 +47,8 @@ pub enum Progress {
     Booting {
         /// May be empty.
         last_line: String,
+        /// How often the machine restarted so far: a number that grows is a boot that fails again and again.
+        restarts: u32,
     },
     /// The agent is up.
     Agent(Box<Status>),

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
@@ -40,12 +40,11 @@ pub(crate) struct Heard {
     pub(crate) lines: u64,
 }
 
-/// A running relay. Dropping it ends its threads and removes the socket.
+/// A running relay. Dropping it ends its threads.
 #[derive(Debug)]
 pub(crate) struct Relay {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
-    control: PathBuf,
 }
 
 impl Relay {
@@ -84,7 +83,7 @@ impl Relay {
                 thread::sleep(PAUSE);
             }
         });
-        Ok(Self { shared, threads: vec![accept, read], control: control.to_owned() })
+        Ok(Self { shared, threads: vec![accept, read] })
     }
 
     pub(crate) fn heard(&self) -> Heard {
@@ -104,7 +103,6 @@ impl Drop for Relay {
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
-        let _ = std::fs::remove_file(&self.control);
     }
 }
 
@@ -118,6 +116,16 @@ impl PortState {
         self.0.is_port_open.store(is_open, Ordering::SeqCst);
         if !is_open {
             self.0.forget_agent();
+        }
+    }
+
+    /// QEMU is gone. MUST be called before the VM folder's lock is given up: the sockets there are the next run's then.
+    /// What the agent said last is still read.
+    pub(crate) fn end(&self) {
+        self.0.is_closed.store(true, Ordering::SeqCst);
+        self.changed(false);
+        for stream in self.0.state().clients.values() {
+            let _ = stream.shutdown(std::net::Shutdown::Both);
         }
     }
 
@@ -253,9 +261,6 @@ impl Shared {
                 }
                 Line::TooLong => {}
                 Line::End => break,
-            }
-            if self.is_closed() {
-                break;
             }
         }
         self.state().guest = None;

@@ -19,7 +19,7 @@ use crate::ports::{self, OpenForward};
 use crate::relay::Relay;
 use crate::stop::{self, StopTimeouts, Stopped};
 use crate::supervisor::{Exit, Job, Order, Supervisor, tail};
-use crate::{disk, firmware, uki};
+use crate::{disk, firmware};
 
 /// Greatest UKI that is read for direct boot. Stops a release from elsewhere from filling memory.
 const UKI_LIMIT: u64 = 1 << 30;
@@ -98,7 +98,9 @@ pub fn run(
         notes,
         clean_up: Box::new(move |folder| {
             // Best effort: leftovers are removed by the next run too.
-            let _ = folder.remove(names::SETTINGS);
+            for name in [names::SETTINGS, names::CONTROL, names::GUEST, names::MONITOR] {
+                let _ = folder.remove(name);
+            }
             if keep == Keep::Nothing {
                 let _ = disk::remove_ephemeral(folder);
             }
@@ -162,7 +164,7 @@ impl Running {
     /// Waits until the appliance says it is healthy. An unhealthy one may still become healthy: it is waited for.
     /// `progress` is called when something changed.
     pub fn wait_healthy(
-        &mut self,
+        &self,
         timeout: Duration,
         mut progress: impl FnMut(Progress),
     ) -> Result<Status, MachineError> {
@@ -180,7 +182,7 @@ impl Running {
             }
             let now = match heard.status {
                 Some(status) => Progress::Agent(Box::new(status)),
-                None => Progress::Booting { last_line: self.last_serial_line() },
+                None => Progress::Booting { last_line: self.last_serial_line(), restarts: self.restarts() },
             };
             if told.as_ref() != Some(&now) {
                 progress(now.clone());
@@ -218,8 +220,8 @@ impl Running {
     }
 
     /// Stops the appliance: asks its agent, then presses the power button, then ends QEMU, then kills it.
-    pub fn shutdown(self, timeouts: StopTimeouts) -> Result<Stopped, MachineError> {
-        let stopped = stop::escalate(&self, timeouts)?;
+    pub fn shutdown(&self, timeouts: StopTimeouts) -> Result<Stopped, MachineError> {
+        let stopped = stop::escalate(self, timeouts)?;
         // The agent's last words can still be on their way when QEMU has ended.
         let deadline = Instant::now() + PAUSE;
         let mut heard = self.relay.heard();
@@ -230,10 +232,9 @@ impl Running {
         Ok(Stopped { undeclared_writes: heard.undeclared_writes, ..stopped })
     }
 
-    /// Cuts the power: what was not written to the disks is lost, as on a real machine.
-    pub fn kill_power(self) {
-        self.supervisor.order(Order::Kill);
-        drop(self);
+    /// Cuts the power: what was not written to the disks is lost, as on a real machine. Returns when QEMU is gone.
+    pub fn kill_power(&self) -> Result<Exit, MachineError> {
+        stop::kill(self)
     }
 
     /// Shows `sink` everything on the serial console, from its beginning, until the end. Returns when QEMU has ended.
@@ -303,7 +304,9 @@ fn prepare_boot(
         Boot::Uefi => {
             let found = firmware::find()?;
             let variables = folder.file(names::FIRMWARE_VARIABLES);
-            if !variables.is_file() {
+            let size = |path: &Path| fs::metadata(path).map(|found| found.len()).ok();
+            // Another build of the firmware can have other variables; they hold nothing an appliance needs.
+            if size(&variables) != size(&found.variables) {
                 fs::copy(&found.variables, &variables).map_err(io("write", &variables))?;
             }
             Ok((Some(found.code), String::new()))
@@ -319,10 +322,10 @@ fn extract_kernel(folder: &VmFolder, path: &Path) -> Result<String, MachineError
         return Err(failed(format!("it has {size} bytes")));
     }
     let file = fs::read(path).map_err(io("read", path))?;
-    let sections = uki::sections(&file).map_err(failed)?;
+    let sections = image::uki::sections(&file).map_err(|error| failed(error.to_string()))?;
     let section = |name: &str| {
-        let range = sections.get(name).ok_or_else(|| failed(format!("it has no section `{name}`")))?;
-        Ok::<_, MachineError>(&file[range.clone()])
+        let found = sections.iter().find(|section| section.name == name);
+        found.map(|section| section.data).ok_or_else(|| failed(format!("it has no section `{name}`")))
     };
     for (name, target) in [(".linux", names::KERNEL), (".initrd", names::INITRD)] {
         let target = folder.file(target);

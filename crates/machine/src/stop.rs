@@ -89,12 +89,15 @@ pub(crate) fn escalate(running: &Running, timeouts: StopTimeouts) -> Result<Stop
             return stopped(method, exit);
         }
     }
+    stopped(StopMethod::Kill, kill(running)?)
+}
+
+pub(crate) fn kill(running: &Running) -> Result<Exit, MachineError> {
     running.order(Order::Kill);
     // A killed process ends as soon as the kernel lets it; only a broken disk under it makes it stay.
-    match running.wait_exit(Duration::from_secs(30)) {
-        Some(exit) => stopped(StopMethod::Kill, exit),
-        None => Err(MachineError::Monitor { why: "QEMU was killed and does not end".to_owned() }),
-    }
+    running
+        .wait_exit(Duration::from_secs(30))
+        .ok_or_else(|| MachineError::Monitor { why: "QEMU was killed and does not end".to_owned() })
 }
 
 /// Stops an appliance that another process runs, or whose run is gone and left QEMU behind.

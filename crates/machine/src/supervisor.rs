@@ -316,7 +316,7 @@ fn watch(mut job: Job, mut process: Process, orders: &Receiver<Order>, shared: &
             Err(error) => break Exit { code: None, signal: None, said: error.to_string() },
         }
     };
-    job.port.changed(false);
+    job.port.end();
     (job.clean_up)(&job.folder);
     // The lock is given up before the end is told: who waits for the end may start again at once.
     drop(process);

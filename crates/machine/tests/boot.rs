@@ -62,7 +62,7 @@ fn the_firmware_of_this_host_starts_and_looks_at_the_system_disk() {
         assert!(Instant::now() < deadline, "the firmware is silent");
         assert_eq!(running.wait_exit(Duration::from_millis(200)), None);
     }
-    running.kill_power();
+    running.kill_power().expect("ends");
 }
 
 fn compile_init(folder: &Path) -> Vec<u8> {

@@ -19,13 +19,13 @@ const LONG: Duration = Duration::from_secs(30);
 #[test]
 fn a_run_becomes_healthy_and_its_agent_stops_it() {
     let bench = Bench::new();
-    let mut running = bench.run(bench.options("probe-works agent junk")).expect("runs");
+    let running = bench.run(bench.options("probe-works agent junk")).expect("runs");
     assert_eq!(running.acceleration(), Acceleration::Kvm);
     let mut seen = Vec::new();
     let status = running.wait_healthy(LONG, |progress| seen.push(progress)).expect("healthy");
     assert_eq!(status.health, Health::Healthy);
     assert!(
-        seen.iter().any(|progress| matches!(progress, Progress::Booting { last_line } if last_line == "[    1.0] last line")),
+        seen.iter().any(|progress| matches!(progress, Progress::Booting { last_line, .. } if last_line == "[    1.0] last line")),
         "{seen:?}"
     );
     let stopped = running.shutdown(timeouts()).expect("stops");
@@ -46,7 +46,7 @@ fn a_kvm_that_fails_its_probe_is_told_once_and_replaced() {
         let running = bench.run(bench.options(words)).expect("runs");
         assert_eq!(running.acceleration(), Acceleration::Tcg);
         assert_eq!(bench.notes(), [Note::Emulated { why: why.into() }]);
-        running.kill_power();
+        running.kill_power().expect("ends");
         // Remembered: a program that would pass now is not asked again.
         let again =
             acceleration::detect(&bench.options(words).qemu, &bench.options(words).kvm_device, &bench.vm());
@@ -64,7 +64,7 @@ fn a_kvm_that_fails_while_it_runs_is_told_once_and_replaced() {
         let bench = Bench::new();
         let mut options = bench.options(words);
         options.silence = Duration::from_secs(1);
-        let mut running = bench.run(options).expect("runs");
+        let running = bench.run(options).expect("runs");
         running.wait_healthy(LONG, |_| ()).expect("healthy after all");
         assert_eq!(running.acceleration(), Acceleration::Tcg);
         assert_eq!(bench.notes(), [Note::Emulated { why: why.into() }], "{words}");
@@ -97,7 +97,7 @@ fn stopping_goes_from_polite_to_rough() {
         let bench = Bench::new();
         let mut options = bench.options(words);
         options.acceleration = AccelerationChoice::Tcg;
-        let mut running = bench.run(options).expect("runs");
+        let running = bench.run(options).expect("runs");
         if words.contains("agent") {
             running.wait_healthy(LONG, |_| ()).expect("healthy");
         }
@@ -112,7 +112,7 @@ fn an_appliance_that_stops_or_never_answers_is_told_apart() {
     let bench = Bench::new();
     let mut options = bench.options("");
     options.acceleration = AccelerationChoice::Tcg;
-    let mut running = bench.run(options.clone()).expect("runs");
+    let running = bench.run(options.clone()).expect("runs");
     let error = running.wait_healthy(Duration::from_millis(300), |_| ()).expect_err("not healthy");
     assert!(matches!(error, MachineError::NotHealthy { last: None, .. }), "{error}");
     let control = running.control_socket();
@@ -134,7 +134,7 @@ fn many_clients_at_once_get_their_own_answers() {
     let bench = Bench::new();
     let mut options = bench.options("agent");
     options.acceleration = AccelerationChoice::Tcg;
-    let mut running = bench.run(options).expect("runs");
+    let running = bench.run(options).expect("runs");
     running.wait_healthy(LONG, |_| ()).expect("healthy");
     let threads: Vec<_> = (0..8)
         .map(|number| {
@@ -160,7 +160,7 @@ fn many_clients_at_once_get_their_own_answers() {
     let mut waiting = running.control().expect("connects").with_timeout(LONG);
     let waiter = thread::spawn(move || waiting.call(Call::History));
     thread::sleep(Duration::from_millis(200));
-    running.kill_power();
+    running.kill_power().expect("ends");
     let error = waiter.join().expect("joins").expect_err("gone");
     assert!(matches!(error, ControlError::Refused { .. } | ControlError::Ended { .. }), "{error}");
 }
@@ -171,13 +171,73 @@ fn another_process_stops_a_run_and_nothing_to_stop_is_an_error() {
     assert!(matches!(machine::stop(&bench.vm(), timeouts()), Err(MachineError::NotRunning { .. })));
     let mut options = bench.options("agent");
     options.acceleration = AccelerationChoice::Tcg;
-    let mut running = bench.run(options.clone()).expect("runs");
+    let running = bench.run(options.clone()).expect("runs");
     running.wait_healthy(LONG, |_| ()).expect("healthy");
     assert!(matches!(bench.run(options), Err(MachineError::InUse { .. })));
     let patient = StopTimeouts { answer: LONG, ..timeouts() };
     assert_eq!(machine::stop(&bench.vm(), patient).expect("stops"), StopMethod::Agent);
     assert_eq!(running.shutdown(timeouts()).expect("stopped").method, StopMethod::Already);
     assert!(matches!(machine::stop(&bench.vm(), timeouts()), Err(MachineError::NotRunning { .. })));
+}
+
+#[test]
+fn a_run_that_ended_and_is_still_held_does_not_disturb_the_next_one() {
+    let bench = Bench::new();
+    let mut options = bench.options("agent");
+    options.acceleration = AccelerationChoice::Tcg;
+    let ended = bench.run(options.clone()).expect("runs");
+    ended.kill_power().expect("ends");
+    // In the place of the next QEMU: nobody may come.
+    let guest = bench.vm().join("guest.sock");
+    let listener = std::os::unix::net::UnixListener::bind(&guest).expect("binds");
+    listener.set_nonblocking(true).expect("does not block");
+    thread::sleep(Duration::from_millis(200));
+    assert!(listener.accept().is_err(), "the ended run takes the port of the next one");
+    drop(listener);
+    let next = bench.run(options).expect("runs");
+    thread::sleep(Duration::from_millis(200));
+    drop(ended);
+    next.wait_healthy(LONG, |_| ()).expect("healthy");
+    next.control().expect("connects").call(Call::Status).expect("answers");
+}
+
+/// Not a law: the run that the next test starts in a process of its own and kills. Does nothing by itself.
+#[test]
+fn helper_a_run_that_is_killed() {
+    let Some(folder) = std::env::var_os("AMPOULE_TEST_VM") else { return };
+    let bench = Bench::new();
+    let mut options = bench.options("agent");
+    options.acceleration = AccelerationChoice::Tcg;
+    let running = machine::run(&bench.release, folder.as_ref(), options, |_| ()).expect("runs");
+    running.wait_healthy(LONG, |_| ()).expect("healthy");
+    fs::write(bench.folder.path().with_file_name("ready"), "").expect("writes");
+    thread::sleep(LONG);
+}
+
+#[test]
+fn a_run_that_was_killed_leaves_a_qemu_that_is_told_of_and_can_be_stopped() {
+    let bench = Bench::new();
+    let mut killed = std::process::Command::new(std::env::current_exe().expect("a test has a path"))
+        .args(["--exact", "helper_a_run_that_is_killed"])
+        .env("AMPOULE_TEST_VM", bench.vm())
+        // What the killed process leaves is cleaned up with this bench.
+        .env("TMPDIR", bench.folder.path())
+        .stdout(std::process::Stdio::null())
+        .spawn()
+        .expect("starts");
+    while !bench.folder.path().join("ready").exists() {
+        assert!(killed.try_wait().expect("waits").is_none(), "the helper ended");
+        thread::sleep(Duration::from_millis(20));
+    }
+    killed.kill().expect("kills");
+    killed.wait().expect("waits");
+    let mut options = bench.options("agent");
+    options.acceleration = AccelerationChoice::Tcg;
+    let error = bench.run(options.clone()).expect_err("its disks are in use");
+    assert!(matches!(error, MachineError::Orphaned { .. }), "{error}");
+    let patient = StopTimeouts { power_button: LONG, ..timeouts() };
+    assert_eq!(machine::stop(&bench.vm(), patient).expect("stops"), StopMethod::PowerButton);
+    bench.run(options).expect("runs").wait_healthy(LONG, |_| ()).expect("healthy");
 }
 
 #[test]

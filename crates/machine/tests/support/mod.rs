@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use image::uki::NewSection;
 use machine::{MachineError, Note, RunOptions, Running, StopTimeouts};
 use model::Sha256Digest;
 use model::definition::{Identity, Port, Protocol, Resources};
@@ -121,24 +122,31 @@ pub fn publish_with(
     draft.publish(manifest).expect("publishes")
 }
 
-/// The smallest file that looks like a UKI.
+/// A UKI on a stub without code: the smallest 64-bit PE file.
 fn sample_uki(sections: &[(&str, &[u8])]) -> Vec<u8> {
-    let mut file = vec![0u8; 0x40];
-    file[..2].copy_from_slice(b"MZ");
-    file[0x3c] = 0x40;
-    file.extend(b"PE\0\0");
-    file.extend([0x64, 0x86, sections.len() as u8, 0]);
-    file.extend([0; 16]);
-    let mut offset = file.len() + sections.len() * 40;
-    for (name, content) in sections {
-        let mut header = [0u8; 40];
-        header[..name.len()].copy_from_slice(name.as_bytes());
-        header[8..12].copy_from_slice(&(content.len() as u32).to_le_bytes());
-        header[16..20].copy_from_slice(&(content.len() as u32).to_le_bytes());
-        header[20..24].copy_from_slice(&(offset as u32).to_le_bytes());
-        file.extend(header);
-        offset += content.len();
-    }
-    sections.iter().for_each(|(_, content)| file.extend(*content));
-    file
+    const HEADERS: usize = 0x400;
+    let mut stub = vec![0u8; HEADERS + 0x200];
+    let mut put = |offset: usize, bytes: &[u8]| stub[offset..offset + bytes.len()].copy_from_slice(bytes);
+    put(0, b"MZ");
+    put(0x3c, &[0x40]);
+    put(0x40, b"PE\0\0\x64\x86");
+    // Size of the optional header, its magic, both alignments, size of the headers, number of directories.
+    put(0x40 + 20, &240u16.to_le_bytes());
+    let optional = 0x40 + 24;
+    put(optional, &0x20bu16.to_le_bytes());
+    put(optional + 32, &0x1000u32.to_le_bytes());
+    put(optional + 36, &0x200u32.to_le_bytes());
+    put(optional + 56, &0x1000u32.to_le_bytes());
+    put(optional + 60, &(HEADERS as u32).to_le_bytes());
+    put(optional + 108, &16u32.to_le_bytes());
+    // One section, of nothing.
+    put(0x40 + 6, &1u16.to_le_bytes());
+    let section = optional + 240;
+    put(section, b".text");
+    put(section + 8, &0x200u32.to_le_bytes());
+    put(section + 12, &0x1000u32.to_le_bytes());
+    put(section + 16, &0x200u32.to_le_bytes());
+    put(section + 20, &(HEADERS as u32).to_le_bytes());
+    let sections: Vec<_> = sections.iter().map(|(name, data)| NewSection { name, data }).collect();
+    image::uki::assemble(&stub, &sections).expect("assembles")
 }
