@@ -152,10 +152,10 @@ fn check_commands(parsed: &Parsed, findings: &mut Findings<'_>) {
         }
     }
     for (index, rule) in parsed.definition.trim.rules.iter().enumerate() {
-        if rule.paths.is_empty() {
+        if rule.paths.is_empty() && rule.packages.is_empty() {
             findings.at(
                 &format!("trim.rules[{index}].paths"),
-                "a trim rule names at least one path".into(),
+                "a trim rule names at least one path or package".into(),
                 None,
             );
         }

@@ -121,7 +121,7 @@ fn wait_healthy(
         let show = |progress: Progress| {
             let seconds = started.elapsed().as_secs();
             printer.passing(&match progress {
-                Progress::Booting { last_line } => format!("{seconds} s, booting: {last_line}"),
+                Progress::Booting { last_line, .. } => format!("{seconds} s, booting: {last_line}"),
                 Progress::Agent(status) => {
                     let waiting = status.checks.iter().find(|check| check.health != Health::Healthy);
                     let waiting = waiting.map(|check| format!(": {} {}", check.name, render::status::check_state(check)));

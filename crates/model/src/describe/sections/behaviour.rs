@@ -223,7 +223,7 @@ pub(super) static TRIM_RULES: Section = Section {
     name: "trim.rules",
     form: Form::List,
     need: SectionNeed::Optional,
-    about: "A named set of paths that this appliance does not need. The trim report lists what each rule removed.",
+    about: "A named set of paths or packages that this appliance does not need. The trim report lists what each rule removed.",
     tag: None,
     keys: &[
         key("name", Type::Text(&SLUG_NAME), Required, "Name of the rule."),
@@ -231,14 +231,20 @@ pub(super) static TRIM_RULES: Section = Section {
         key(
             "paths",
             Type::Texts(&PATH_PATTERN),
-            Required,
+            Default("[]"),
             "Patterns of absolute paths; `*` stays inside one component, `**` crosses them.",
+        ),
+        key(
+            "packages",
+            Type::Texts(&PACKAGE),
+            Default("[]"),
+            "Packages whose files are removed, all of them but those `except` names.",
         ),
         key(
             "except",
             Type::Texts(&PATH_PATTERN),
             Default("[]"),
-            "Patterns that are kept although `paths` names them.",
+            "Patterns that are kept although `paths` or `packages` names them.",
         ),
     ],
     example: "[[trim.rules]]\nname = \"php-tests\"\nwhy = \"tests are not run in the appliance\"\n\
