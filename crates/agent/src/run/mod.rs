@@ -191,7 +191,7 @@ fn health_word(health: Health) -> &'static str {
 
 fn undeclared_writes() -> Vec<UndeclaredWrite> {
     let rendered = fs::read(LIST_PATH).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-    undeclared::find(Path::new("/"), &rendered.unwrap_or_else(BTreeSet::new))
+    undeclared::find(Path::new("/"), &rendered.unwrap_or_default())
 }
 
 /// Draws on the screen, cleared and without cursor, and on the serial port, plain.
