@@ -11,7 +11,6 @@ mod socket;
 mod system;
 mod watch;
 
-use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
