@@ -5,7 +5,8 @@
 //!
 //! A template sees every setting under its name with underscores (`{{ site_name }}`), the object `appliance` (`vendor`,
 //! `name`, `title`, `version`) and `hostname`. An optional setting without value is `none`: it can be tested with `if`,
-//! and writing it is an error. Filters besides Jinja's own: `json` and `shell`, which quote a value for those languages.
+//! and writing it is an error. Filters besides Jinja's own: `html`, `json` and `shell`, which quote a value for
+//! those languages.
 //! A line that holds only a `{% %}` block leaves no empty line behind.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -65,8 +66,8 @@ pub struct Template {
     variables: BTreeSet<String>,
 }
 
-/// What a template is rendered with.
-#[derive(Clone, Copy, Debug)]
+/// What a template is rendered with. Not `Debug`: values may be secrets (law 12).
+#[derive(Clone, Copy)]
 pub struct Context<'a> {
     /// All declared settings. Those without a value are `none`.
     pub settings: &'a [Setting],
@@ -160,7 +161,17 @@ impl Template {
             variables.insert(variable(&setting.name), value);
         }
         let template = self.environment.get_template(NAME).map_err(explain)?;
-        template.render(Engine::from_serialize(&variables)).map_err(explain)
+        template.render(Engine::from_serialize(&variables)).map_err(explain).map_err(|mut error| {
+            for setting in context.settings.iter().filter(|setting| setting.kind.is_secret()) {
+                // The engine quotes values in some messages, and messages reach logs (law 12).
+                if let Some(Value::String(secret)) = context.values.get(&setting.name)
+                    && !secret.is_empty()
+                {
+                    error.message = error.message.replace(secret.as_str(), "(hidden)");
+                }
+            }
+            error
+        })
     }
 
     /// Renders with made-up values to find filters, tests and functions that do not exist. Other failures are passed over:
@@ -274,6 +285,7 @@ fn add_language(environment: &mut Environment<'static>) {
     environment.add_filter("split", filters::split);
     environment.add_filter("trim", filters::trim);
     environment.add_filter("upper", filters::upper);
+    environment.add_filter("html", html);
     environment.add_filter("json", json);
     environment.add_filter("shell", shell);
     environment.add_test("defined", tests::is_defined);
@@ -285,6 +297,25 @@ fn add_language(environment: &mut Environment<'static>) {
     environment.add_function("range", functions::range);
     environment.add_function("dict", functions::dict);
     environment.add_function("namespace", functions::namespace);
+}
+
+/// A value as text of HTML or XML, also between double quotes of an attribute.
+fn html(value: &Engine) -> Result<String, minijinja::Error> {
+    if value.is_none() || value.is_undefined() {
+        return Err(minijinja::Error::new(ErrorKind::InvalidOperation, "`html` takes a value that is set"));
+    }
+    let mut out = String::new();
+    for character in value.to_string().chars() {
+        match character {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\'' => out.push_str("&#39;"),
+            other => out.push(other),
+        }
+    }
+    Ok(out)
 }
 
 /// A value as JSON; JSON strings are good TOML, YAML and JavaScript strings too.

@@ -74,6 +74,23 @@ fn quoting_keeps_a_value_in_its_place() {
     let values = [("site-name", text("it's \"x\" $(reboot)\\"))];
     assert_eq!(render("{{ site_name | shell }}", &values), Ok(r#"'it'\''s "x" $(reboot)\'"#.into()));
     assert_eq!(render("{{ site_name | json }}", &values), Ok(r#""it's \"x\" $(reboot)\\""#.into()));
+    assert_eq!(render("{{ '<a b=\"\\'&' | html }}", &values), Ok("&lt;a b=&quot;&#39;&amp;".into()));
+    assert!(render("{{ relay | html }}", &[]).is_err() && render("{{ relay | shell }}", &[]).is_err());
+}
+
+#[test]
+fn no_secret_enters_an_error() {
+    let secret = Setting { kind: Kind::Secret { min_length: None, max_length: None }, ..setting("token") };
+    // The greatest number the engine counts with: one more overflows, and its message then quotes both.
+    let number = i128::MAX.to_string();
+    let values = [("token".to_owned(), text(&number))].into();
+    let settings = [secret];
+    let context = Context { settings: &settings, values: &values, appliance: &identity(), hostname: "h" };
+    for source in ["{{ (token | int) * 2 }}", "{{ token - 1 }}", "{{ token.x.y }}", "{{ token() }}"] {
+        let rendered = Template::parse(source).expect("it parses").render(&context);
+        let error = rendered.expect_err(source);
+        assert!(!format!("{error} {error:?}").contains(&number), "{error}");
+    }
 }
 
 #[test]
