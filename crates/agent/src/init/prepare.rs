@@ -22,6 +22,8 @@ use crate::accounts::{Accounts, Owner};
 
 /// Where the upper layers of the overlays are, in the running system.
 pub const VOLATILE: &str = "/run/ampoule/volatile";
+/// Where an administrator's generators are.
+pub const GENERATORS: &str = "/etc/systemd/system-generators";
 /// SCSI hosts announce their disks late; only machines that have one wait.
 const SETTLE: Duration = Duration::from_millis(300);
 
@@ -164,9 +166,23 @@ pub fn mount_overlays(sysroot: &Path) -> Result<(), Failure> {
             );
             mount_virtual("overlay", &target, MountFlags::NOSUID | MountFlags::NODEV, &options)?;
         }
-        Ok(())
+        mask_generators(sysroot)
     };
     mount_all().map_err(|error| failures::files("/etc and /var", &error))
+}
+
+/// systemd's generators that act on `roothash=` and on partition types would set up again what is set up already, and wait
+/// for devices that do not come (systemd.generator(7): a link to `/dev/null` hides one).
+fn mask_generators(sysroot: &Path) -> io::Result<()> {
+    let folder = sysroot.join(GENERATORS.trim_start_matches('/'));
+    make_directories(&folder)?;
+    for name in ["systemd-veritysetup-generator", "systemd-gpt-auto-generator"] {
+        match std::os::unix::fs::symlink("/dev/null", folder.join(name)) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Mounts state directories, the journal and the machine's identity over their places.
