@@ -9,7 +9,7 @@ use model::control::{Call, Reply, Request, SOCKET_PATH};
 /// Reads a call from the words of a command line; the error is for the person who typed them.
 pub fn parse(words: &[String]) -> Result<Call, String> {
     match words.split_first() {
-        Some((verb, rest)) if rest.is_empty() => match verb.as_str() {
+        Some((verb, [])) => match verb.as_str() {
             "status" => Ok(Call::Status),
             "settings" => Ok(Call::Settings),
             "undo" => Ok(Call::Undo),

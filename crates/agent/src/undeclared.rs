@@ -15,7 +15,7 @@ const PATH_LIMIT: usize = 1000;
 const DEPTH_LIMIT: usize = 64;
 
 /// Known to be volatile, with everything below: nobody expects them to survive.
-const VOLATILE_FOLDERS: [&str; 17] = [
+const VOLATILE_FOLDERS: [&str; 18] = [
     "/var/cache",
     "/var/tmp",
     "/var/log",
@@ -32,6 +32,7 @@ const VOLATILE_FOLDERS: [&str; 17] = [
     "/var/run",
     "/var/backups",
     "/etc/systemd/system.control",
+    crate::init::prepare::GENERATORS,
     "/etc/.updated",
 ];
 /// Files that init, the agent and systemd write.

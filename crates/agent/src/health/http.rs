@@ -84,8 +84,9 @@ fn ask(target: &Target<'_>, time: Duration) -> io::Result<Vec<u8>> {
 fn exchange(mut stream: impl Read + Write, target: &Target<'_>) -> io::Result<Vec<u8>> {
     let Target { host, path, .. } = target;
     // One write: a server that answers before it has read all of it would make the connection look reset.
-    let request =
-        format!("GET {path} HTTP/1.0\r\nHost: {host}\r\nUser-Agent: ampoule-health\r\nConnection: close\r\n\r\n");
+    let request = format!(
+        "GET {path} HTTP/1.0\r\nHost: {host}\r\nUser-Agent: ampoule-health\r\nConnection: close\r\n\r\n"
+    );
     stream.write_all(request.as_bytes())?;
     stream.flush()?;
     let mut answer = Vec::new();

@@ -67,11 +67,13 @@ fn boot(line: &CommandLine, steps: &Steps) -> Result<Infallible, Failure> {
     steps.say("root is mounted");
     let definition = root::read_definition(sysroot)?;
     let modules = prepare::RootModules::load(sysroot);
-    prepare::mount_virtual_in(sysroot, modules)?;
+    prepare::mount_virtual_in(sysroot)?;
+    prepare::mount_overlays(sysroot)?;
+    steps.say("overlays are mounted");
+    modules.finish()?;
     steps.say("modules of the root are loaded");
     let data = prepare::ensure_data(sysroot, &root, &definition)?;
     steps.say("data is mounted");
-    prepare::mount_overlays(sysroot)?;
     prepare::bind_state(sysroot, &definition)?;
     steps.say("state is in place");
     let facts = Facts {

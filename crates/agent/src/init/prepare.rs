@@ -22,35 +22,48 @@ use crate::accounts::{Accounts, Owner};
 
 /// Where the upper layers of the overlays are, in the running system.
 pub const VOLATILE: &str = "/run/ampoule/volatile";
+/// Where an administrator's generators are.
+pub const GENERATORS: &str = "/etc/systemd/system-generators";
 /// SCSI hosts announce their disks late; only machines that have one wait.
 const SETTLE: Duration = Duration::from_millis(300);
 
 /// Modules of the root that are going in. btrfs measures the processor's checksum instructions while it is loaded, which
 /// takes long; other steps go on meanwhile.
 #[derive(Debug)]
-pub struct RootModules {
-    quick: Result<(), io::Error>,
-    slow: JoinHandle<()>,
-}
+pub struct RootModules(JoinHandle<()>);
 
 impl RootModules {
-    /// Begins loading.
+    /// Loads what is quick, and begins with the rest. A kernel without a module folder has everything built in; what it
+    /// really lacks shows when it is used.
     pub fn load(sysroot: &Path) -> RootModules {
         let release = rustix::system::uname().release().to_string_lossy().into_owned();
         let folder = sysroot.join("usr/lib/modules").join(release);
-        let index = match fs::read_to_string(folder.join("modules.dep")) {
-            Ok(text) => ModuleIndex::parse(&text, ""),
-            Err(error) => return RootModules { quick: Err(error), slow: std::thread::spawn(|| ()) },
-        };
+        let text = fs::read_to_string(folder.join("modules.dep")).unwrap_or_default();
+        let index = ModuleIndex::parse(&text, "");
         let mut names = vec!["overlay"];
         // The channel by which QEMU passes settings; ACPI shows its device.
         if Path::new("/sys/bus/acpi/devices/QEMU0002:00").exists() {
             names.push("qemu_fw_cfg");
         }
+        // A seed disk may be a CD, and the initrd has no driver for what it never reads.
+        if has_cd_drive() {
+            names.push("sr_mod");
+        }
         load_each(&index, &folder, &names);
-        let slow = std::thread::spawn(move || load_each(&index, &folder, &["btrfs"]));
-        RootModules { quick: Ok(()), slow }
+        RootModules(std::thread::spawn(move || load_each(&index, &folder, &["btrfs"])))
     }
+
+    /// Waits for the rest.
+    pub fn finish(self) -> Result<(), Failure> {
+        self.0.join().map_err(|_| failures::files("btrfs", &io::Error::other("its module can not be loaded")))
+    }
+}
+
+/// SCSI peripheral device type 5 (SPC-4, table 4).
+fn has_cd_drive() -> bool {
+    let devices = fs::read_dir("/sys/bus/scsi/devices").into_iter().flatten().flatten();
+    let mut types = devices.filter_map(|device| fs::read_to_string(device.path().join("type")).ok());
+    types.any(|kind| kind.trim() == "5")
 }
 
 /// A module that is not there is built in, or its absence shows when it is used.
@@ -62,8 +75,8 @@ fn load_each(index: &ModuleIndex, folder: &Path, names: &[&str]) {
     }
 }
 
-/// Mounts proc, sys, dev, run and tmp of the future root, and waits for the modules.
-pub fn mount_virtual_in(sysroot: &Path, modules: RootModules) -> Result<(), Failure> {
+/// Mounts proc, sys, dev, run and tmp of the future root.
+pub fn mount_virtual_in(sysroot: &Path) -> Result<(), Failure> {
     let usual = MountFlags::NOSUID | MountFlags::NODEV;
     let mounts = [
         ("proc", "proc", usual | MountFlags::NOEXEC, ""),
@@ -76,11 +89,7 @@ pub fn mount_virtual_in(sysroot: &Path, modules: RootModules) -> Result<(), Fail
         mount_virtual(kind, &sysroot.join(target), flags, options)
             .map_err(|error| failures::files(&format!("/{target}"), &error))?;
     }
-    modules.quick.map_err(|error| failures::files("/usr/lib/modules", &error))?;
-    modules
-        .slow
-        .join()
-        .map_err(|_| failures::files("btrfs", &io::Error::other("its module can not be loaded")))
+    Ok(())
 }
 
 /// Data as it was found or made.
@@ -157,9 +166,23 @@ pub fn mount_overlays(sysroot: &Path) -> Result<(), Failure> {
             );
             mount_virtual("overlay", &target, MountFlags::NOSUID | MountFlags::NODEV, &options)?;
         }
-        Ok(())
+        mask_generators(sysroot)
     };
     mount_all().map_err(|error| failures::files("/etc and /var", &error))
+}
+
+/// systemd's generators that act on `roothash=` and on partition types would set up again what is set up already, and wait
+/// for devices that do not come (systemd.generator(7): a link to `/dev/null` hides one).
+fn mask_generators(sysroot: &Path) -> io::Result<()> {
+    let folder = sysroot.join(GENERATORS.trim_start_matches('/'));
+    make_directories(&folder)?;
+    for name in ["systemd-veritysetup-generator", "systemd-gpt-auto-generator"] {
+        match std::os::unix::fs::symlink("/dev/null", folder.join(name)) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Mounts state directories, the journal and the machine's identity over their places.

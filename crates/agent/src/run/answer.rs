@@ -1,6 +1,7 @@
 //! Calls and their answers.
 
 use std::net::IpAddr;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use model::Definition;
@@ -59,7 +60,9 @@ fn change(
 ) -> Outcome {
     let mut settings = lock(&app.settings);
     let mut system = RunningSystem { check: app.definition.settings_check.clone() };
+    app.change_count.fetch_add(1, Ordering::AcqRel);
     let outcome = act(&mut settings, &mut system);
+    app.change_count.fetch_add(1, Ordering::AcqRel);
     *lock(&app.summary) = Summary { version: settings.version(), hostname: settings.hostname() };
     drop(settings);
     // What was restarted is looked at now, not in ten seconds.

@@ -43,6 +43,11 @@ impl Hub {
         (peer, Outbox { lines, waiting })
     }
 
+    /// Forgets a peer; its writer ends with the lines that are queued.
+    pub fn leave(&self, peer: Peer) {
+        lock(&self.peers).retain(|known| !Arc::ptr_eq(&known.waiting, &peer.waiting));
+    }
+
     /// Sends an event to every peer; those whose outbox is gone are forgotten.
     pub fn broadcast(&self, event: &Event) {
         lock(&self.peers).retain(|peer| peer.send(event));

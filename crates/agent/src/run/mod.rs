@@ -11,10 +11,10 @@ mod socket;
 mod system;
 mod watch;
 
-use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -46,6 +46,9 @@ struct App {
     hub: hub::Hub,
     /// Wakes the health thread.
     nudge: Sender<()>,
+    /// Counts up when a change of settings begins and when it ends: odd while one is under way. What checks see then is a
+    /// service that restarts, and says nothing about the appliance.
+    change_count: AtomicU64,
 }
 
 #[derive(Clone)]
@@ -79,6 +82,7 @@ pub fn main() -> io::Result<()> {
         facts: Facts::load(Path::new(FACTS_PATH)),
         hub: hub::Hub::default(),
         nudge,
+        change_count: AtomicU64::new(0),
     });
     let listener = socket::bind()?;
     spawn("socket", {
@@ -163,9 +167,17 @@ fn watch_health(app: &App, nudged: &Receiver<()>) {
     let mut told = None;
     loop {
         let began = Instant::now();
+        let change = app.change_count.load(Ordering::Acquire);
         let checks: Vec<_> = lock(&app.live).checks.iter().map(|tracked| tracked.check.clone()).collect();
         let results = probe::round(&checks.iter().collect::<Vec<_>>(), &app.accounts);
-        lock(&app.live).checks.iter_mut().zip(results).for_each(|(tracked, result)| tracked.record(result));
+        let is_calm = change.is_multiple_of(2) && app.change_count.load(Ordering::Acquire) == change;
+        if is_calm {
+            lock(&app.live)
+                .checks
+                .iter_mut()
+                .zip(results)
+                .for_each(|(tracked, result)| tracked.record(result));
+        }
         let status = app.status();
         let health = status.health;
         if told != Some(health) {
@@ -191,7 +203,7 @@ fn health_word(health: Health) -> &'static str {
 
 fn undeclared_writes() -> Vec<UndeclaredWrite> {
     let rendered = fs::read(LIST_PATH).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok());
-    undeclared::find(Path::new("/"), &rendered.unwrap_or_else(BTreeSet::new))
+    undeclared::find(Path::new("/"), &rendered.unwrap_or_default())
 }
 
 /// Draws on the screen, cleared and without cursor, and on the serial port, plain.

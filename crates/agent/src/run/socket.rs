@@ -2,13 +2,13 @@
 
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use model::control::{LINE_LIMIT, SOCKET_PATH};
+use rustix::fs::Mode;
 
 use super::hub::Peer;
 use super::{App, answer};
@@ -24,10 +24,11 @@ pub fn bind() -> io::Result<UnixListener> {
         make_directories(folder)?;
     }
     let _left_over = fs::remove_file(path);
-    // Bound under the umask of the unit, which lets nobody else connect in between.
-    let listener = UnixListener::bind(path)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
-    Ok(listener)
+    // Nobody else may connect between making the socket and giving it its mode. No other thread runs yet.
+    let umask = rustix::process::umask(Mode::from_raw_mode(0o177));
+    let listener = UnixListener::bind(path);
+    rustix::process::umask(umask);
+    listener
 }
 
 /// Accepts connections for ever.
@@ -57,8 +58,10 @@ fn talk(app: &Arc<App>, stream: UnixStream) -> io::Result<()> {
         outbox.write_to(|line| writer.write_all(line.as_bytes()));
         let _gone = writer.shutdown(std::net::Shutdown::Both);
     })?;
-    answer_lines(app, &peer, &mut BufReader::new(&stream))?;
-    stream.shutdown(std::net::Shutdown::Both)
+    let outcome = answer_lines(app, &peer, &mut BufReader::new(&stream));
+    // The writer ends after the last reply and closes the stream.
+    app.hub.leave(peer);
+    outcome
 }
 
 /// Answers line after line until the stream ends. A line longer than the limit ends it too.

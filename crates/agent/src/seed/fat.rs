@@ -125,7 +125,7 @@ impl<'a> Volume<'a> {
         // The number of clusters alone decides the kind (FAT specification, "FAT Type Determination").
         let next = if self.clusters < 4085 {
             self.disk.read_at(self.fat_at + cluster + cluster / 2, &mut entry[..2])?;
-            if cluster % 2 == 0 { number(&entry[..2]) & 0xFFF } else { number(&entry[..2]) >> 4 }
+            if cluster.is_multiple_of(2) { number(&entry[..2]) & 0xFFF } else { number(&entry[..2]) >> 4 }
         } else if self.clusters < 65525 {
             self.disk.read_at(self.fat_at + cluster * 2, &mut entry[..2])?;
             number(&entry[..2])

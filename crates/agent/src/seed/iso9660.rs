@@ -60,3 +60,43 @@ fn rock_ridge_name(mut area: &[u8]) -> Option<String> {
     }
     None
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::process::Command;
+
+    use super::*;
+
+    fn disk(label: &str, name: &str, extensions: &[&str]) -> tempfile::NamedTempFile {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        std::fs::write(folder.path().join("another-file"), "x").expect("written");
+        std::fs::write(folder.path().join(name), "a = 1\n").expect("written");
+        let image = tempfile::NamedTempFile::new().expect("a temporary file can be made");
+        let mut command = Command::new("genisoimage");
+        command.args(["-quiet", "-V", label]).args(extensions).arg("-o").arg(image.path()).arg(folder.path());
+        let output = command.output().expect("genisoimage is needed for this test: install genisoimage");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        image
+    }
+
+    fn read_disk(image: &tempfile::NamedTempFile) -> Option<Result<Vec<u8>, SeedError>> {
+        read(&File::open(image.path()).expect("there"))
+    }
+
+    #[test]
+    fn disks_of_genisoimage_are_read_with_and_without_extensions() {
+        for extensions in [&[][..], &["-r"], &["-J", "-r"], &["-iso-level", "3"]] {
+            let found =
+                read_disk(&disk("ampoule-seed", "settings.toml", extensions)).expect("it has the label");
+            assert_eq!(found.expect("readable"), b"a = 1\n", "{extensions:?}");
+        }
+    }
+
+    #[test]
+    fn a_disk_without_the_file_says_so() {
+        let found = read_disk(&disk("AMPOULE-SEED", "other.toml", &["-r"])).expect("it has the label");
+        assert_eq!(found.expect_err("no file").to_string(), "it has no file `settings.toml` in its root");
+        assert!(read_disk(&disk("OTHER", "settings.toml", &["-r"])).is_none());
+    }
+}
