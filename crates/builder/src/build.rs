@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use debian::deb::DebReader;
 use debian::lock::{Lock, LockedPackage};
 use model::Definition;
-use release::documents::{Origins, PackageFacts, SEALED_DOCUMENTS, ORIGINS, files_by_package};
+use release::documents::{ORIGINS, Origins, PackageFacts, SEALED_DOCUMENTS, files_by_package};
 use release::{ReleaseFolder, names};
 use tree::trim::Report;
 
@@ -109,7 +109,11 @@ pub fn build(request: &BuildRequest<'_>, progress: &dyn Progress) -> Result<Rele
     documents.seal_in(&mut composed)?;
     progress.report(Event::Finished {
         step: Step::Compose,
-        summary: format!("composed {} paths, trimmed {}", composed.tree().entries.len(), model::ByteSize(trimmed.bytes())),
+        summary: format!(
+            "composed {} paths, trimmed {}",
+            composed.tree().entries.len(),
+            model::ByteSize(trimmed.bytes())
+        ),
     });
 
     let seal_request = SealRequest {

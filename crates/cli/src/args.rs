@@ -281,8 +281,9 @@ impl std::str::FromStr for Change {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let (name, value) =
-            text.split_once('=').ok_or_else(|| format!("`{text}` is not NAME=VALUE, such as max-upload=64"))?;
+        let (name, value) = text
+            .split_once('=')
+            .ok_or_else(|| format!("`{text}` is not NAME=VALUE, such as max-upload=64"))?;
         let value = match value.strip_prefix('@') {
             Some(path) if !path.is_empty() => ChangeValue::File(path.into()),
             _ => ChangeValue::Text(value.to_owned()),

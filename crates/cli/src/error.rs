@@ -74,7 +74,9 @@ impl Failure {
 
     /// A failure from an error and its chain of causes.
     pub fn from_error(fault: Fault, error: &(dyn Error + 'static)) -> Self {
-        let causes = std::iter::successors(error.source(), |cause: &&(dyn Error + 'static)| (*cause).source()).map(ToString::to_string);
+        let causes =
+            std::iter::successors(error.source(), |cause: &&(dyn Error + 'static)| (*cause).source())
+                .map(ToString::to_string);
         Self { causes: causes.collect(), ..Self::new(fault, error.to_string()) }
     }
 

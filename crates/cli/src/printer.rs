@@ -178,13 +178,16 @@ fn to_json(event: &Event) -> serde_json::Value {
         Event::Advanced { step, done, item } => {
             json!({"kind": "advanced", "step": verb(*step), "done": done, "item": item})
         }
-        Event::Finished { step, summary } => json!({"kind": "finished", "step": verb(*step), "text": summary}),
+        Event::Finished { step, summary } => {
+            json!({"kind": "finished", "step": verb(*step), "text": summary})
+        }
         Event::Note(text) => json!({"kind": "note", "text": text}),
     }
 }
 
 fn spinner() -> ProgressBar {
-    let style = ProgressStyle::with_template("{prefix:>10} {spinner} {msg}").expect("the template is constant");
+    let style =
+        ProgressStyle::with_template("{prefix:>10} {spinner} {msg}").expect("the template is constant");
     ProgressBar::new_spinner().with_style(style)
 }
 

@@ -49,9 +49,10 @@ impl Origins {
 
     /// The same by path.
     pub fn by_path(&self) -> BTreeMap<&str, &str> {
-        let pairs = self.0.iter().flat_map(|(origin, paths)| {
-            paths.iter().map(move |path| (path.as_str(), origin.as_str()))
-        });
+        let pairs = self
+            .0
+            .iter()
+            .flat_map(|(origin, paths)| paths.iter().map(move |path| (path.as_str(), origin.as_str())));
         pairs.collect()
     }
 }

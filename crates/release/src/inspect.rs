@@ -289,7 +289,8 @@ fn facts(entry: &erofs::Entry, origins: &BTreeMap<&str, &str>) -> FileFacts {
 fn text_section(uki: &[u8], name: &str) -> Result<String, InspectError> {
     let sections = uki::sections(uki).map_err(InspectError::Uki)?;
     let found = sections.iter().find(|section| section.name == name);
-    let text = found.map(|section| String::from_utf8_lossy(section.data).trim_end_matches('\0').trim().to_owned());
+    let text =
+        found.map(|section| String::from_utf8_lossy(section.data).trim_end_matches('\0').trim().to_owned());
     text.ok_or_else(|| InspectError::Missing { what: format!("section {name} in its unified kernel image") })
 }
 

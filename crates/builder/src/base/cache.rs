@@ -89,7 +89,9 @@ impl Entry {
     /// Removes the base.
     pub(super) fn remove(&self) -> Result<(), BaseError> {
         match std::fs::remove_dir_all(self.path()) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).at("remove", self.path()),
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(error).at("remove", self.path())
+            }
             _ => Ok(()),
         }
     }

@@ -16,12 +16,13 @@ pub fn initrd(
 ) -> Result<Vec<u8>, SealError> {
     let folder = format!("usr/lib/modules/{kernel_version}");
     let read = |name: &str| -> Result<Vec<u8>, SealError> {
-        let path: TreePath =
-            format!("{folder}/{name}").parse().map_err(|_| SealError::NoModules { folder: folder.clone() })?;
+        let path: TreePath = format!("{folder}/{name}")
+            .parse()
+            .map_err(|_| SealError::NoModules { folder: folder.clone() })?;
         match tree.entries.get(&path).map(|entry| &entry.node) {
-            Some(Node::File(content)) => contents
-                .read(content)
-                .map_err(|source| SealError::Content { path: path.to_string(), source }),
+            Some(Node::File(content)) => {
+                contents.read(content).map_err(|source| SealError::Content { path: path.to_string(), source })
+            }
             _ => Err(SealError::NoModules { folder: folder.clone() }),
         }
     };

@@ -11,7 +11,9 @@ use std::path::PathBuf;
 
 use image::{ReadAt, Uuid, cpio, disk, erofs, esp, gpt, qcow2, uki, verity};
 use model::{Definition, Sha256Digest};
-use release::{Artifact, ArtifactName, ImageFacts, Manifest, PartitionFacts, Purpose, ReleaseDraft, ReleaseError, names};
+use release::{
+    Artifact, ArtifactName, ImageFacts, Manifest, PartitionFacts, Purpose, ReleaseDraft, ReleaseError, names,
+};
 use sha2::{Digest, Sha256};
 use tree::{Tree, TreePath, listing};
 
@@ -235,7 +237,8 @@ impl Derived {
         let salt = Sha256::digest([b"ampoule verity salt".as_slice(), &digest].concat()).to_vec();
         // Two images from one lock must not give their files one time: web servers and browsers compare times to find
         // out whether a file changed.
-        let within_a_day = u64::from(u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]])) % 86_400;
+        let within_a_day =
+            u64::from(u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]])) % 86_400;
         Self { digest: Sha256Digest(digest), salt, time: lock_time + within_a_day }
     }
 
@@ -250,10 +253,17 @@ fn write_root(
     draft: &mut ReleaseDraft,
     name: &ArtifactName,
 ) -> Result<verity::HashTree, SealError> {
-    let options = erofs::Options { uuid: derived.uuid("erofs"), volume_name: "ampoule-root".into(), time: derived.time };
+    let options = erofs::Options {
+        uuid: derived.uuid("erofs"),
+        volume_name: "ampoule-root".into(),
+        time: derived.time,
+    };
     let plan = erofs::plan(request.tree, &options).map_err(SealError::Plan)?;
-    let options =
-        verity::Options { salt: derived.salt.clone(), uuid: derived.uuid("verity"), threads: request.threads };
+    let options = verity::Options {
+        salt: derived.salt.clone(),
+        uuid: derived.uuid("verity"),
+        threads: request.threads,
+    };
     let mut hash_tree = verity::VerityBuilder::new(options).map_err(SealError::Verity)?;
     let mut file = draft.create(name)?;
     let mut out = BufWriter::with_capacity(1 << 20, Tee { file: &mut file, hash_tree: &mut hash_tree });
@@ -353,7 +363,8 @@ fn write_disks(
         draft.add(&qcow2_name, Purpose::Disk)?;
         sizes.push(format!("qcow2 {}", model::ByteSize(file_size(draft, &qcow2_name)?)));
     }
-    progress.report(Event::Finished { step: Step::Disk, summary: format!("wrote disks: {}", sizes.join(", ")) });
+    progress
+        .report(Event::Finished { step: Step::Disk, summary: format!("wrote disks: {}", sizes.join(", ")) });
     Ok(())
 }
 
@@ -373,9 +384,11 @@ fn write_raw(layout: &disk::Disk<'_>, path: PathBuf) -> Result<(Sha256Digest, u6
 }
 
 fn write_qcow2(request: &SealRequest<'_>, layout: &disk::Disk<'_>, path: PathBuf) -> Result<(), SealError> {
-    let mut file = File::create_new(&path).map_err(|source| SealError::Write { path: path.clone(), source })?;
+    let mut file =
+        File::create_new(&path).map_err(|source| SealError::Write { path: path.clone(), source })?;
     let options = qcow2::Options { level: COMPRESSION_LEVEL, threads: request.threads };
-    qcow2::write(layout, &layout.data_ranges(), &options, request.cluster_cache, &mut file).map_err(SealError::Qcow2)
+    qcow2::write(layout, &layout.data_ranges(), &options, request.cluster_cache, &mut file)
+        .map_err(SealError::Qcow2)
 }
 
 /// zstd level of the qcow2 disk: where a higher one costs more time than it saves bytes (see `bench/`).
@@ -394,7 +407,9 @@ fn partition_facts(partition: &gpt::Partition) -> PartitionFacts {
 
 fn file_size(draft: &ReleaseDraft, name: &ArtifactName) -> Result<u64, SealError> {
     let path = draft.path_of(name);
-    std::fs::metadata(&path).map(|metadata| metadata.len()).map_err(|source| SealError::Write { path, source })
+    std::fs::metadata(&path)
+        .map(|metadata| metadata.len())
+        .map_err(|source| SealError::Write { path, source })
 }
 
 fn constant_name(name: &'static str) -> ArtifactName {

@@ -27,9 +27,10 @@ const STORAGE: &[&str] = &[
 /// Loaded whatever the devices are. These have to exist, as modules or built in.
 const ALWAYS: &[&str] = &["dm_mod", "dm_verity", "erofs"];
 
-/// Loaded when the kernel has them as modules, because no device asks for them by alias early enough.
-const ALWAYS_IF_PRESENT: &[&str] =
-    &["virtio_pci", "virtio_blk", "sd_mod", "crc32c_intel", "libcrc32c", "sha256_ssse3"];
+/// Loaded before the others when the kernel has them as modules: checksums that dm-verity and erofs ask for by the name
+/// of the algorithm, which no dependency tells, and disks that no device asks for by alias early enough.
+const BEFORE: &[&str] =
+    &["crc32c_generic", "crc32c_intel", "sha256_generic", "sha256_ssse3", "virtio_pci", "virtio_blk", "sd_mod"];
 
 /// Modules for the initrd.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -73,7 +74,7 @@ pub fn select_modules(
         return Err(MissingModule { version: version.to_owned(), module: missing.to_string() });
     }
     let mut names = BTreeSet::new();
-    for wanted in STORAGE.iter().chain(ALWAYS).chain(ALWAYS_IF_PRESENT) {
+    for wanted in STORAGE.iter().chain(BEFORE).chain(ALWAYS) {
         if let Some((_, needs)) = by_name.get(*wanted) {
             names.insert(wanted.to_string());
             // modules.dep lists indirect dependencies too, so one level is the closure.
@@ -96,7 +97,7 @@ pub fn select_modules(
             selection.aliases.push('\n');
         }
     }
-    let load = ALWAYS.iter().chain(ALWAYS_IF_PRESENT).filter(|name| names.contains(**name));
+    let load = BEFORE.iter().chain(ALWAYS).filter(|name| names.contains(**name));
     selection.load = load.map(|name| format!("{name}\n")).collect();
     Ok(selection)
 }
@@ -126,7 +127,7 @@ mod tests {
         assert_eq!(selection.files.len(), 4);
         assert!(selection.dependencies.contains("dm-verity.ko: dm-bufio.ko dm-mod.ko\n"));
         assert_eq!(selection.aliases, "alias virtio:d00000002v* virtio_blk\n");
-        assert_eq!(selection.load, "dm_mod\ndm_verity\nvirtio_blk\n");
+        assert_eq!(selection.load, "virtio_blk\ndm_mod\ndm_verity\n");
     }
 
     #[test]

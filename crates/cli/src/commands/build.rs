@@ -26,7 +26,8 @@ pub fn run(args: &BuildArgs, printer: &Printer) -> Result<(), Failure> {
     let place = lock_place(args.lock.as_deref(), &checked);
     let lock = read_lock(&place)?;
     if !lock.is_for(&definition.base) {
-        let message = format!("the lock `{}` was made for another [base] than the definition has", place.display());
+        let message =
+            format!("the lock `{}` was made for another [base] than the definition has", place.display());
         return Err(Failure::new(Fault::Definition, message)
             .unchanged("nothing was built")
             .hint("run `ampoule lock` again, and look at what it says changed"));
@@ -64,7 +65,11 @@ fn show(release: &ReleaseFolder, printer: &Printer) {
                 manifest.image.root_hash
             );
             for artifact in &manifest.artifacts {
-                text.push_str(&format!("  {:<28} {}\n", artifact.name.to_string(), model::ByteSize(artifact.size)));
+                text.push_str(&format!(
+                    "  {:<28} {}\n",
+                    artifact.name.to_string(),
+                    model::ByteSize(artifact.size)
+                ));
             }
             text
         },
@@ -76,7 +81,9 @@ fn show(release: &ReleaseFolder, printer: &Printer) {
 fn guest_programs(named: Option<&Path>) -> Result<GuestPrograms, Failure> {
     let folder = match named {
         Some(folder) => folder.to_owned(),
-        None => std::env::current_exe().ok().and_then(|exe| exe.parent().map(Path::to_owned)).unwrap_or_default(),
+        None => {
+            std::env::current_exe().ok().and_then(|exe| exe.parent().map(Path::to_owned)).unwrap_or_default()
+        }
     };
     let read = |name: &str| {
         let path: PathBuf = folder.join(name);
@@ -106,7 +113,9 @@ fn build_failure(error: BuildError, output: &Path) -> Failure {
         BuildError::Base(BaseError::Script { output, .. } | BaseError::Dpkg { output, .. }) => {
             failure.detail(format!("it said:\n{output}"))
         }
-        _ if is_full => failure.hint("free some space there, and build again: packages fetched so far are kept"),
+        _ if is_full => {
+            failure.hint("free some space there, and build again: packages fetched so far are kept")
+        }
         _ => failure,
     }
 }

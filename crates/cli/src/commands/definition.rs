@@ -32,7 +32,11 @@ pub fn read_definition(place: &Path) -> Result<Checked, Failure> {
     };
     let parsed = parse(&text).map_err(|problems| problems_failure(&problems, &file, &text))?;
     let problems = check(&parsed, &Beside { folder: &folder });
-    if problems.is_empty() { Ok(Checked { parsed, folder }) } else { Err(problems_failure(&problems, &file, &text)) }
+    if problems.is_empty() {
+        Ok(Checked { parsed, folder })
+    } else {
+        Err(problems_failure(&problems, &file, &text))
+    }
 }
 
 fn problems_failure(problems: &[Problem], file: &Path, text: &str) -> Failure {

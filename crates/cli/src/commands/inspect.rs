@@ -26,8 +26,9 @@ pub fn run(args: &InspectArgs, printer: &Printer) -> Result<(), Failure> {
         inspect_disk(&args.subject, path.as_ref())?
     };
     match (&args.path, found.files.first()) {
-        (Some(path), None) => Err(Failure::new(Fault::User, format!("the image has no `{path}`"))
-            .hint("`--section files` lists every path; a trim rule may have removed it: see `--section trim`")),
+        (Some(path), None) => Err(Failure::new(Fault::User, format!("the image has no `{path}`")).hint(
+            "`--section files` lists every path; a trim rule may have removed it: see `--section trim`",
+        )),
         (Some(_), Some(file)) => {
             printer.data(|| render::inspection::file(file), || json!(file));
             Ok(())

@@ -69,8 +69,11 @@ pub fn read_lock(place: &Path) -> Result<Lock, Failure> {
     })?;
     Lock::parse(&text).map_err(|error| {
         let failure = Failure::from_error(Fault::Definition, &error);
-        Failure { message: format!("the lock `{}` is damaged: {}", place.display(), failure.message), ..failure }
-            .hint("remove it and run `ampoule lock`, or take it from version control")
+        Failure {
+            message: format!("the lock `{}` is damaged: {}", place.display(), failure.message),
+            ..failure
+        }
+        .hint("remove it and run `ampoule lock`, or take it from version control")
     })
 }
 
@@ -103,15 +106,21 @@ fn resolve_failure(error: ResolveError) -> Failure {
     };
     let failure = Failure::from_error(fault, &error);
     match error {
-        ResolveError::Unsatisfiable { detail, .. } => {
-            failure.detail(format!("apt says:\n{detail}")).hint("change `packages` or `extra-suites` in [base]")
-        }
+        ResolveError::Unsatisfiable { detail, .. } => failure
+            .detail(format!("apt says:\n{detail}"))
+            .hint("change `packages` or `extra-suites` in [base]"),
         ResolveError::SuiteUnknown { near, .. } if !near.is_empty() => {
             failure.hint(format!("is one of these meant: {}?", near.join(", ")))
         }
-        ResolveError::MirrorDown { .. } => failure.hint("try again later, or name another mirror with `--mirror`"),
-        ResolveError::AptMissing { .. } => failure.hint("install it: apt-get install apt, on a Debian machine"),
-        ResolveError::KeyringMissing { .. } => failure.hint("install it: apt-get install debian-archive-keyring"),
+        ResolveError::MirrorDown { .. } => {
+            failure.hint("try again later, or name another mirror with `--mirror`")
+        }
+        ResolveError::AptMissing { .. } => {
+            failure.hint("install it: apt-get install apt, on a Debian machine")
+        }
+        ResolveError::KeyringMissing { .. } => {
+            failure.hint("install it: apt-get install debian-archive-keyring")
+        }
         _ => failure,
     }
 }

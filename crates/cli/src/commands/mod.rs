@@ -39,14 +39,22 @@ fn mirror_flags(args: &PackageArgs) -> builder::mirror::MirrorFlags {
 /// What goes wrong around a virtual machine.
 fn machine_failure(error: MachineError) -> Failure {
     let fault = match &error {
-        MachineError::NotHealthy { .. } | MachineError::Stopped { .. } | MachineError::Control(_) => Fault::Appliance,
-        MachineError::Release(_) | MachineError::OtherAppliance { .. } | MachineError::Size { .. } => Fault::User,
+        MachineError::NotHealthy { .. } | MachineError::Stopped { .. } | MachineError::Control(_) => {
+            Fault::Appliance
+        }
+        MachineError::Release(_) | MachineError::OtherAppliance { .. } | MachineError::Size { .. } => {
+            Fault::User
+        }
         _ => Fault::Environment,
     };
     let failure = Failure::from_error(fault, &error);
     match &error {
-        MachineError::NoProgram { program } => failure.hint(format!("install it: apt-get install {}", qemu_package(program))),
-        MachineError::NoFirmware { .. } => failure.hint("install it: apt-get install ovmf, or boot with `--direct`"),
+        MachineError::NoProgram { program } => {
+            failure.hint(format!("install it: apt-get install {}", qemu_package(program)))
+        }
+        MachineError::NoFirmware { .. } => {
+            failure.hint("install it: apt-get install ovmf, or boot with `--direct`")
+        }
         MachineError::InUse { .. } => failure.hint("`ampoule stop` stops it; `--vm FOLDER` runs beside it"),
         MachineError::Orphaned { .. } => failure.hint("`ampoule stop` stops it"),
         MachineError::OtherAppliance { .. } => {

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use machine::{
-    Boot, ControlClient, Exit, Forward, HostPort, Keep, Note, Progress, RunOptions, Running, StopTimeouts, Stopped,
-    folder::names, seed,
+    Boot, ControlClient, Exit, Forward, HostPort, Keep, Note, Progress, RunOptions, Running, StopTimeouts,
+    Stopped, folder::names, seed,
 };
 use model::control::{Answer, Call, Health, Status, UndeclaredWrite};
 use model::definition::Protocol;
@@ -40,8 +40,9 @@ pub fn run(args: &RunArgs, printer: &Arc<Printer>) -> Result<(), Failure> {
     }
     let options = options(args, &release, &folder)?;
     let notes = Arc::clone(printer);
-    let mut running = machine::run(&release, &folder, options, move |note: Note| notes.note(&note.to_string()))
-        .map_err(machine_failure)?;
+    let mut running =
+        machine::run(&release, &folder, options, move |note: Note| notes.note(&note.to_string()))
+            .map_err(machine_failure)?;
     let stop = stop_on_signals()?;
     if args.serial {
         follow_serial(running.serial_log());
@@ -124,7 +125,8 @@ fn wait_healthy(
                 Progress::Booting { last_line, .. } => format!("{seconds} s, booting: {last_line}"),
                 Progress::Agent(status) => {
                     let waiting = status.checks.iter().find(|check| check.health != Health::Healthy);
-                    let waiting = waiting.map(|check| format!(": {} {}", check.name, render::status::check_state(check)));
+                    let waiting = waiting
+                        .map(|check| format!(": {} {}", check.name, render::status::check_state(check)));
                     let health = render::status::health(status.health);
                     format!("{seconds} s, {health}{}", waiting.unwrap_or_default())
                 }
@@ -274,7 +276,8 @@ fn ensure_runs(child: &mut Child, log: &Path) -> Result<(), Failure> {
 }
 
 fn ask_status(folder: &Path) -> Option<Status> {
-    let mut client = ControlClient::connect(&folder.join(names::CONTROL)).ok()?.with_timeout(Duration::from_secs(5));
+    let mut client =
+        ControlClient::connect(&folder.join(names::CONTROL)).ok()?.with_timeout(Duration::from_secs(5));
     match client.call(Call::Status) {
         Ok(Answer::Status(status)) => Some(status),
         _ => None,

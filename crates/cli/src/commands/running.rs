@@ -38,7 +38,9 @@ pub fn settings(args: &SettingsArgs, printer: &Printer) -> Result<(), Failure> {
             }
             _ => Err(unexpected()),
         },
-        SettingsAction::Set { changes, vm } => changed(call(vm, Call::Set { changes: read(changes)? })?, printer),
+        SettingsAction::Set { changes, vm } => {
+            changed(call(vm, Call::Set { changes: read(changes)? })?, printer)
+        }
         SettingsAction::Undo(vm) => changed(call(vm, Call::Undo)?, printer),
         SettingsAction::History(vm) => match call(vm, Call::History)? {
             Answer::History(entries) => {

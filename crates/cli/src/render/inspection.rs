@@ -1,7 +1,7 @@
 //! What is inside an image.
 
-use model::definition::{Definition, Port, Protocol};
 use model::ByteSize;
+use model::definition::{Definition, Port, Protocol};
 use release::inspect::{FileFacts, Inspection, Privileged, UnitState, Verified};
 
 use super::table;
@@ -18,7 +18,9 @@ pub fn inspection(inspection: &Inspection, section: Option<Section>) -> String {
         Some(Section::Setuid) => privileged(&inspection.privileged),
         Some(Section::Settings) => inspection.definition.as_ref().map(settings).unwrap_or_default(),
         Some(Section::Trim) => trim(inspection),
-        Some(Section::Files) => inspection.files.iter().map(|file| format!("{}\n", file_line(file))).collect(),
+        Some(Section::Files) => {
+            inspection.files.iter().map(|file| format!("{}\n", file_line(file))).collect()
+        }
     }
 }
 
@@ -46,7 +48,13 @@ fn overview(it: &Inspection) -> String {
     let mut text = String::new();
     if let Some(definition) = &it.definition {
         let identity = &definition.appliance;
-        text.push_str(&format!("{} {} ({})\n{}\n\n", identity.title, identity.version, identity.id(), identity.summary));
+        text.push_str(&format!(
+            "{} {} ({})\n{}\n\n",
+            identity.title,
+            identity.version,
+            identity.id(),
+            identity.summary
+        ));
     }
     let mut line = |label: &str, value: &str| text.push_str(&format!("{label:<13}{value}\n"));
     line("root hash", &it.root_hash.to_string());
@@ -85,7 +93,13 @@ fn packages(it: &Inspection) -> String {
     let mut rows = vec![["package", "version", "source", "suite", "files"].map(str::to_owned).to_vec()];
     rows.extend(it.packages.iter().map(|package| {
         let files = if package.files == 0 { "trimmed".to_owned() } else { package.files.to_string() };
-        vec![package.name.clone(), package.version.clone(), package.source.clone(), package.suite.clone(), files]
+        vec![
+            package.name.clone(),
+            package.version.clone(),
+            package.source.clone(),
+            package.suite.clone(),
+            files,
+        ]
     }));
     table(&rows)
 }
@@ -165,7 +179,10 @@ fn file_line(file: &FileFacts) -> String {
     let target = file.target.as_ref().map(|target| format!(" -> {target}")).unwrap_or_default();
     let kind = file.kind.chars().next().unwrap_or('?');
     let origin = origin(file.origin.as_deref());
-    format!("{kind} {} {:>5}:{:<5} {size:>10} {}{target}  [{origin}]", file.mode, file.uid, file.gid, file.path)
+    format!(
+        "{kind} {} {:>5}:{:<5} {size:>10} {}{target}  [{origin}]",
+        file.mode, file.uid, file.gid, file.path
+    )
 }
 
 fn origin(text: Option<&str>) -> String {

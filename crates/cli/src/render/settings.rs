@@ -6,14 +6,20 @@ use super::table;
 
 /// `ampoule settings show`
 pub fn settings(version: u64, settings: &[SettingState]) -> String {
-    let mut rows = vec![vec!["setting".to_owned(), "value".to_owned(), "from".to_owned(), "title".to_owned()]];
+    let mut rows =
+        vec![vec!["setting".to_owned(), "value".to_owned(), "from".to_owned(), "title".to_owned()]];
     for setting in settings {
         let value = match (&setting.value, setting.is_set) {
             (Some(value), _) => first_line(&value.to_string()),
             (None, true) => "(set, not shown)".to_owned(),
             (None, false) => "(not set)".to_owned(),
         };
-        rows.push(vec![setting.name.clone(), value, source(setting.source).to_owned(), setting.title.clone()]);
+        rows.push(vec![
+            setting.name.clone(),
+            value,
+            source(setting.source).to_owned(),
+            setting.title.clone(),
+        ]);
     }
     format!("{}version {version}\n", table(&rows))
 }

@@ -23,7 +23,8 @@ pub(super) fn users<R: ReadAt>(texts: &Texts<'_, R>) -> Result<Vec<User>, Inspec
     let passwd = texts.text("etc/passwd")?.unwrap_or_default();
     let shadow = texts.text("etc/shadow")?.unwrap_or_default();
     let has_password = |name: &str| {
-        let field = shadow.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')?.split(':').next());
+        let field =
+            shadow.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')?.split(':').next());
         // No line means that the password field of passwd counts, which is `x` everywhere.
         field.is_some_and(|field| !field.starts_with(['!', '*']))
     };
