@@ -166,8 +166,7 @@ pub fn mount_overlays(sysroot: &Path) -> Result<(), Failure> {
             );
             mount_virtual("overlay", &target, MountFlags::NOSUID | MountFlags::NODEV, &options)?;
         }
-        mask_generators(sysroot)?;
-        keep_until_shutdown(sysroot)
+        mask_generators(sysroot)
     };
     mount_all().map_err(|error| failures::files("/etc and /var", &error))
 }
@@ -182,17 +181,6 @@ fn mask_generators(sysroot: &Path) -> io::Result<()> {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             _ => {}
         }
-    }
-    Ok(())
-}
-
-/// `/var` and the journal are in use until the last program has ended: systemd would try to unmount them earlier, and report
-/// a failure at every stop. Without default dependencies it leaves them to its last step, which unmounts everything.
-fn keep_until_shutdown(sysroot: &Path) -> io::Result<()> {
-    for unit in ["var.mount", "var-log-journal.mount"] {
-        let folder = sysroot.join("run/systemd/system").join(format!("{unit}.d"));
-        make_directories(&folder)?;
-        fs::write(folder.join("50-ampoule.conf"), "[Unit]\nDefaultDependencies=no\n")?;
     }
     Ok(())
 }
