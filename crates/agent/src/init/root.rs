@@ -136,7 +136,7 @@ pub fn read_definition(sysroot: &Path) -> Result<Definition, Failure> {
     };
     let bytes = read().map_err(|error| match world::corrupted_blocks() {
         blocks if blocks.is_empty() => failures::definition(&error),
-        blocks => failures::corrupted_root(&path, &error, &blocks),
+        blocks => failures::corrupted_root(path.strip_prefix(sysroot).unwrap_or(&path), &error, &blocks),
     })?;
     serde_json::from_slice(&bytes).map_err(|error| failures::definition(&error))
 }

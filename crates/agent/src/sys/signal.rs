@@ -24,7 +24,8 @@ pub fn block() -> io::Result<()> {
 /// Waits for an ending signal, at most for `time`.
 pub fn wait(time: Duration) -> Option<Ending> {
     let time = libc::timespec {
-        tv_sec: time.as_secs() as libc::time_t,
+        // The type's name is deprecated on musl until its width is settled.
+        tv_sec: time.as_secs() as _,
         tv_nsec: time.subsec_nanos() as libc::c_long,
     };
     // JUSTIFICATION: see above.
