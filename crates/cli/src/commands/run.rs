@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use machine::{
-    Boot, ControlClient, Exit, Forward, HostPort, Keep, Note, Progress, RunOptions, Running, StopTimeouts,
+    Boot, ControlClient, Forward, HostPort, Keep, Note, Progress, RunOptions, Running, StopTimeouts,
     Stopped, folder::names, seed,
 };
 use model::control::{Answer, Call, Health, Status, UndeclaredWrite};
@@ -47,17 +47,25 @@ pub fn run(args: &RunArgs, printer: &Arc<Printer>) -> Result<(), Failure> {
     if args.serial {
         follow_serial(running.serial_log());
     }
-    let status = wait_healthy(&mut running, args, printer, &stop)?;
-    if let Some(status) = &status {
-        show_running(status, &running, printer);
-    }
-    let exit = wait_for_the_end(&running, &stop);
-    let stopped = match exit {
-        // It stopped by itself: `ampoule stop` from elsewhere, or a power-off inside.
-        Some(_) | None => running.shutdown(StopTimeouts::default()).map_err(machine_failure)?,
+    // An appliance that is not healthy in time goes on running: its logs and status tell more than its end would.
+    let outcome = match wait_healthy(&mut running, args, printer, &stop) {
+        Ok(status) => {
+            if let Some(status) = &status {
+                show_running(status, &running, printer);
+            }
+            Ok(())
+        }
+        Err(failure) if running.wait_exit(Duration::ZERO).is_none() => {
+            printer.failure(&failure);
+            printer.note("it goes on running; Ctrl-C stops it");
+            Err(Failure::new(Fault::Appliance, "the appliance did not become healthy in time"))
+        }
+        Err(failure) => return Err(failure),
     };
+    wait_for_the_end(&running, &stop);
+    let stopped = running.shutdown(StopTimeouts::default()).map_err(machine_failure)?;
     show_stopped(&stopped, printer);
-    Ok(())
+    outcome
 }
 
 fn options(args: &RunArgs, release: &ReleaseFolder, folder: &Path) -> Result<RunOptions, Failure> {
@@ -172,15 +180,9 @@ fn show_running(status: &Status, running: &Running, printer: &Printer) {
     printer.note("Ctrl-C stops it; `ampoule status` and `ampoule settings` work from another terminal");
 }
 
-fn wait_for_the_end(running: &Running, stop: &AtomicBool) -> Option<Exit> {
-    loop {
-        if let Some(exit) = running.wait_exit(PAUSE) {
-            return Some(exit);
-        }
-        if stop.load(Ordering::Relaxed) {
-            return None;
-        }
-    }
+/// Until somebody asks for a stop, or it stops by itself: `ampoule stop` from elsewhere, or a power-off inside.
+fn wait_for_the_end(running: &Running, stop: &AtomicBool) {
+    while running.wait_exit(PAUSE).is_none() && !stop.load(Ordering::Relaxed) {}
 }
 
 fn show_stopped(stopped: &Stopped, printer: &Printer) {
