@@ -61,6 +61,7 @@ pub fn scrub_rules() -> Vec<Rule> {
                 "/var/lib/apt/**",
                 "/var/backups/*",
                 "/var/lib/ucf/**",
+                "/etc/**/*.ucf-dist",
                 "/var/lib/pam/seen",
                 "/var/lib/systemd/deb-systemd-helper-*/**",
                 "/var/lib/systemd/deb-systemd-user-helper-*/**",

@@ -74,18 +74,38 @@ pub struct StagedEntry {
 /// Owner of an entry: names win over numbers when the root knows them, as dpkg does it.
 #[derive(Clone, Debug, Default)]
 pub struct Owner {
+    /// Numeric owner.
     pub uid: u32,
+    /// Numeric group.
     pub gid: u32,
+    /// Name of the owner.
     pub user: String,
+    /// Name of the group.
     pub group: String,
 }
 
 /// What a staged entry is.
 pub enum StagedKind {
+    /// Directory.
     Directory,
-    File { content: Content, file: PathBuf },
-    HardLink { target: TreePath },
-    Symlink { target: String },
+    /// Regular file.
+    File {
+        /// What it holds.
+        content: Content,
+        /// Where it is staged.
+        file: PathBuf,
+    },
+    /// Another name of a file of the same package.
+    HardLink {
+        /// The first name.
+        target: TreePath,
+    },
+    /// Symbolic link.
+    Symlink {
+        /// Its text.
+        target: String,
+    },
+    /// Named pipe.
     Fifo,
 }
 
