@@ -152,7 +152,9 @@ impl<'a> Downloader<'a> {
                 body
             }
             Ok(_) => {
-                return Ok(Outcome::Interrupted("the mirror sent another part than was asked for".to_owned()));
+                return Ok(Outcome::Interrupted(
+                    "the mirror sent another part than was asked for".to_owned(),
+                ));
             }
             Err(TransportError::NotFound) => return Ok(Outcome::NotFound),
             Err(TransportError::RangeRefused) => {
