@@ -5,7 +5,10 @@
 
 pub mod base;
 pub mod configure;
+pub mod fetch;
+pub mod mirror;
 pub mod pack;
 pub mod progress;
+pub mod resolve;
 pub mod sandbox;
 pub mod unpack;
