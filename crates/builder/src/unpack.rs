@@ -15,6 +15,8 @@ pub mod control;
 pub mod database;
 pub mod place;
 pub mod stage;
+#[cfg(test)]
+mod tests;
 
 use crate::base::BaseError;
 use debian::deb::ControlFile;
