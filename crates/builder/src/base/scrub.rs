@@ -122,7 +122,8 @@ pub fn scrub_rules() -> Vec<Rule> {
                 .map(|text| text.parse().expect("a built-in pattern is well formed"))
                 .collect(),
             stage: Stage::Late,
-            emptied: Emptied::Keep,
+            // A service whose directory for logs is gone does not start.
+            emptied: if name == "logs" { Emptied::KeepNamed } else { Emptied::Keep },
         })
         .collect()
 }
