@@ -19,7 +19,7 @@ table inet ampoule {
         iif \"lo\" accept
         ct state established,related accept
         ct state invalid drop
-        meta l4proto { icmp, ipv6-icmp } accept
+        meta l4proto { 1, 58 } accept comment \"ICMP and ICMPv6, by number: names need /etc/protocols\"
         udp sport 67 udp dport 68 accept comment \"DHCP replies\"
         ip6 saddr fe80::/10 udp sport 547 udp dport 546 accept comment \"DHCPv6 replies\"
 ",

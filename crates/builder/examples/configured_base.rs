@@ -2,6 +2,7 @@
 //! `configured_base DEBS ORDER SUITE CACHE`, where ORDER is the output of `apt-get -s install`.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Mutex;
@@ -9,8 +10,8 @@ use std::time::Instant;
 
 use builder::base::{BaseError, BasePackage, BaseRequest, configured_base, document_patterns, early_rules};
 use builder::progress::{Event, Progress};
-use builder::unpack::archive::Deb;
-use builder::unpack::control::Control;
+use debian::control::Paragraph;
+use debian::deb::DebReader;
 use sha2::{Digest, Sha256};
 
 fn main() -> ExitCode {
@@ -68,9 +69,13 @@ fn packages(debs: &Path, order: &Path) -> Vec<BasePackage> {
         if deb.extension().is_none_or(|extension| extension != "deb") {
             continue;
         }
-        let control = Deb::open(&deb).expect("a package file opens").control["control"].bytes.clone();
-        let text = String::from_utf8(control).expect("a control file is UTF-8");
-        by_name.insert(Control::parse(&text).name, (deb, text));
+        let file = std::fs::File::open(&deb).expect("a package file opens");
+        let reader =
+            DebReader::open(file, "a package", NonZeroUsize::MIN).expect("a package file can be read");
+        let text =
+            String::from_utf8(reader.control_files()["control"].bytes.clone()).expect("control is UTF-8");
+        let name = reader.control().field("Package").expect("a package has a name").to_owned();
+        by_name.insert(name, (deb, text));
     }
     let order = std::fs::read_to_string(order).expect("ORDER can be read");
     let names = order.lines().filter_map(|line| line.strip_prefix("Inst ")?.split([' ', ':']).next());
@@ -80,13 +85,14 @@ fn packages(debs: &Path, order: &Path) -> Vec<BasePackage> {
 }
 
 fn package((deb, text): (PathBuf, String)) -> BasePackage {
-    let control = Control::parse(&text);
+    let control = Paragraph::parse_only(&text).expect("a control file is one paragraph");
+    let field = |name| control.field(name).unwrap_or_default().to_owned();
     let bytes = std::fs::read(&deb).expect("a package file can be read");
     BasePackage {
-        name: control.name,
-        version: control.version,
-        architecture: control.architecture,
-        essential: text.lines().any(|line| line == "Essential: yes"),
+        name: field("Package"),
+        version: field("Version"),
+        architecture: field("Architecture"),
+        essential: field("Essential") == "yes",
         sha256: model::Sha256Digest(Sha256::digest(&bytes).into()),
         size: bytes.len() as u64,
         deb,

@@ -6,6 +6,7 @@
 //!    then its files are placed, diversions obeyed. This is what dpkg does, with renames for unpacking.
 //! 3. dpkg configures all of them in one run, triggers at its end.
 
+mod answers;
 mod dpkg;
 mod scripts;
 mod stand_in;
@@ -97,6 +98,7 @@ pub fn configure(
         work.keep(staged);
     }
     work.database.flush()?;
+    answers::write(&chroot.root)?;
     listener.all_placed();
     work.dpkg(&["--configure", "-a"])?;
     work.depmod()?;

@@ -79,11 +79,14 @@ pub fn write(directory: &Path, contents: &[(Content, PathBuf)], threads: usize) 
     std::fs::write(&index_path, index).at("write", &index_path)
 }
 
+/// What a thread does with one item and its buffer.
+type Work<'a, T, R> = dyn Fn(&mut Vec<u8>, &T) -> Result<R, BaseError> + Sync + 'a;
+
 /// Maps `items` with `threads` threads; each has a buffer of [`CHUNK`] bytes.
 fn in_parallel<T: Sync, R: Send>(
     items: &[T],
     threads: usize,
-    work: &(dyn Fn(&mut Vec<u8>, &T) -> Result<R, BaseError> + Sync),
+    work: &Work<'_, T, R>,
 ) -> Result<Vec<R>, BaseError> {
     let next = AtomicUsize::new(0);
     let run = || -> Result<Vec<(usize, R)>, BaseError> {

@@ -11,14 +11,15 @@ use std::sync::{Arc, Mutex};
 
 use tree::TreePath;
 
-pub mod archive;
 pub mod control;
 pub mod database;
 pub mod place;
 pub mod stage;
+#[cfg(test)]
+mod tests;
 
 use crate::base::BaseError;
-use archive::ControlFile;
+use debian::deb::ControlFile;
 use stage::{Selection, Staged, stage};
 
 /// Control files of a package by name.

@@ -51,6 +51,8 @@ pub enum Emptied {
     Keep,
     /// It goes, and its parents that become empty by that.
     Remove,
+    /// It stays even when `paths` names it: the rule is about files, and something needs the directory.
+    KeepNamed,
 }
 
 /// What a rule removed.
@@ -148,6 +150,7 @@ pub fn trim(tree: &mut Tree, rules: &[Rule]) -> Report {
         }
         let Some(rule) = rules.iter().find(|rule| rule.removes_entry(path, entry)) else { continue };
         match entry.node {
+            Node::Directory if rule.emptied == Emptied::KeepNamed => {}
             Node::Directory => directories.push(path.clone()),
             _ => {
                 let bytes = if let Node::File(content) = &entry.node { content.size } else { 0 };
@@ -290,6 +293,14 @@ mod tests {
         let mut gone = start;
         trim(&mut gone, &[rule("r", &["/a/b/f"], &[], Emptied::Remove)]);
         assert!(gone.entries.is_empty());
+    }
+
+    #[test]
+    fn a_rule_about_files_leaves_the_directories_it_names() {
+        let mut tree = tree([("log", directory()), ("log/x", file(1, 1)), ("log/service", directory())]);
+        trim(&mut tree, &[rule("logs", &["/log/*"], &[], Emptied::KeepNamed)]);
+        let left: Vec<&str> = tree.entries.keys().map(TreePath::as_str).collect();
+        assert_eq!(left, ["log", "log/service"]);
     }
 
     #[test]

@@ -28,6 +28,15 @@ pub enum BaseError {
         /// What was found.
         reason: String,
     },
+    /// A `.deb` is not a package, is damaged, or breaks a limit.
+    #[error("the package file {deb} can not be unpacked")]
+    Deb {
+        /// The file.
+        deb: PathBuf,
+        /// What was found, and where in it.
+        #[source]
+        source: Box<debian::deb::DebError>,
+    },
     /// A `.deb` is damaged in a way that reading it shows.
     #[error("the package file {deb} can not be read")]
     ArchiveRead {

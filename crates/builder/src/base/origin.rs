@@ -26,6 +26,9 @@ const GENERATORS: &[(&str, &[&str])] = &[
     ("pam-auth-update", &["/etc/pam.d/common-*", "/var/lib/pam/*"]),
     ("update-ca-certificates", &["/etc/ssl/certs/**", "/etc/ca-certificates.conf"]),
     ("locale-gen", &["/usr/lib/locale/**", "/etc/default/locale"]),
+    ("build-answers", &["/etc/postgresql-common/createcluster.conf"]),
+    ("apache-modules", &["/etc/apache2/*-enabled/*", "/var/lib/apache2/**"]),
+    ("php-modules", &["/etc/php/**", "/var/lib/php/modules/**"]),
     ("time-zone", &["/etc/localtime", "/etc/timezone"]),
 ];
 

@@ -61,6 +61,7 @@ pub fn scrub_rules() -> Vec<Rule> {
                 "/var/lib/apt/**",
                 "/var/backups/*",
                 "/var/lib/ucf/**",
+                "/etc/**/*.ucf-dist",
                 "/var/lib/pam/seen",
                 "/var/lib/systemd/deb-systemd-helper-*/**",
                 "/var/lib/systemd/deb-systemd-user-helper-*/**",
@@ -122,7 +123,8 @@ pub fn scrub_rules() -> Vec<Rule> {
                 .collect(),
             packages: Vec::new(),
             stage: Stage::Late,
-            emptied: Emptied::Keep,
+            // A service whose directory for logs is gone does not start.
+            emptied: if name == "logs" { Emptied::KeepNamed } else { Emptied::Keep },
         })
         .collect()
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use debian::control::Paragraph;
+
 /// Fields of one package.
 #[derive(Clone, Debug, Default)]
 pub struct Control {
@@ -26,9 +28,9 @@ pub struct Control {
 }
 
 impl Control {
-    /// Reads the paragraph of a control file.
-    pub fn parse(text: &str) -> Self {
-        let field = |name: &str| field(text, name).unwrap_or_default();
+    /// Takes what is needed from a parsed paragraph and keeps its `text`.
+    pub fn read(paragraph: &Paragraph<'_>, text: &str) -> Self {
+        let field = |name: &str| paragraph.field(name).unwrap_or_default().to_owned();
         let names = |name| alternatives(&field(name)).into_iter().flatten().collect();
         Self {
             text: text.trim_end().to_owned(),
@@ -42,22 +44,6 @@ impl Control {
             replaces: names("Replaces"),
         }
     }
-}
-
-/// The value of a field, continuation lines joined with blanks.
-fn field(text: &str, name: &str) -> Option<String> {
-    let mut lines = text.lines();
-    let is_wanted = |line: &&str| {
-        line.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name))
-            && line.as_bytes().get(name.len()) == Some(&b':')
-    };
-    let first = lines.find(is_wanted)?;
-    let mut value = first[name.len() + 1..].trim().to_owned();
-    for line in lines.take_while(|line| line.starts_with([' ', '\t'])) {
-        value.push(' ');
-        value.push_str(line.trim());
-    }
-    Some(value)
 }
 
 /// `a (>= 1) | b:any, c [amd64]` as names: `[[a, b], [c]]`.
@@ -79,9 +65,8 @@ mod tests {
 
     #[test]
     fn dependencies_are_read_as_names() {
-        let control = Control::parse(
-            "Package: x\nMulti-Arch: same\nPre-Depends: libc6 (>= 2.38), a:any | b (= 1)\nDepends: c,\n d [amd64]\nProvides: awk (= 2)\n",
-        );
+        let text = "Package: x\nMulti-Arch: same\nPre-Depends: libc6 (>= 2.38), a:any | b (= 1)\nDepends: c,\n d [amd64]\nProvides: awk (= 2)\n";
+        let control = Control::read(&Paragraph::parse_only(text).unwrap(), text);
         assert_eq!(control.pre_depends, [vec!["libc6".to_owned()], vec!["a".to_owned(), "b".to_owned()]]);
         assert_eq!(control.depends, [vec!["c".to_owned()], vec!["d".to_owned()]]);
         assert!(control.provides.contains("awk") && control.is_multi_arch_same);

@@ -33,9 +33,13 @@ pub struct Placed {
 /// What a package left at a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PlacedKind {
+    /// Directory.
     Directory,
+    /// Regular file, or a hard link to one.
     File(Content),
+    /// Symbolic link with its text.
     Symlink(String),
+    /// Named pipe.
     Fifo,
 }
 

@@ -6,30 +6,32 @@
 use std::collections::{HashMap, HashSet};
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, Read, Write};
+use std::num::NonZeroUsize;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use debian::deb::{DataEntry, DataKind, DebReader};
+use liblzma::stream::{CONCATENATED, Stream};
 use md5::Md5;
 use model::Sha256Digest;
 use sha2::{Digest, Sha256};
 use tree::trim::{Report, Rule};
 use tree::{Content, Pattern, TreePath};
 
-use super::archive::{Deb, xz_decoder};
 use super::control::Control;
 use super::{ControlFiles, canonical};
 use crate::base::BaseError;
 use crate::base::error::At;
 
-/// Most entries in one package. Stops an archive of endless empty entries.
-pub const MAX_ENTRIES: usize = 1_000_000;
+/// Largest file, also out of a compressed module. Stops a small module that fills the disk; `debian` limits packages.
+pub const MAX_FILE: u64 = 16 << 30;
 
-/// Most bytes one package may unpack to. Stops a small package that fills the disk.
-pub const MAX_UNPACKED: u64 = 16 << 30;
+/// Most memory the decoder of one module may take. Stops a module that asks for a dictionary of gigabytes.
+pub const MAX_DECODER_MEMORY: u64 = 512 << 20;
 
-/// Longest path or link text. Stops headers that fill memory.
-pub const MAX_PATH: usize = 4096;
+/// Latest time a file is given (the year 9999). Stops times that the file system can not hold.
+const MAX_TIME: u64 = 253_402_300_799;
 
 /// A package whose files are ready to be placed.
 pub struct Staged {
@@ -74,18 +76,38 @@ pub struct StagedEntry {
 /// Owner of an entry: names win over numbers when the root knows them, as dpkg does it.
 #[derive(Clone, Debug, Default)]
 pub struct Owner {
+    /// Numeric owner.
     pub uid: u32,
+    /// Numeric group.
     pub gid: u32,
+    /// Name of the owner.
     pub user: String,
+    /// Name of the group.
     pub group: String,
 }
 
 /// What a staged entry is.
 pub enum StagedKind {
+    /// Directory.
     Directory,
-    File { content: Content, file: PathBuf },
-    HardLink { target: TreePath },
-    Symlink { target: String },
+    /// Regular file.
+    File {
+        /// What it holds.
+        content: Content,
+        /// Where it is staged.
+        file: PathBuf,
+    },
+    /// Another name of a file of the same package.
+    HardLink {
+        /// The first name.
+        target: TreePath,
+    },
+    /// Symbolic link.
+    Symlink {
+        /// Its text.
+        target: String,
+    },
+    /// Named pipe.
     Fifo,
 }
 
@@ -123,7 +145,7 @@ struct Stager<'a> {
     into: &'a Path,
     selection: &'a Selection<'a>,
     forced: &'a HashSet<TreePath>,
-    archive: Option<Deb>,
+    archive: Option<DebReader<BufReader<File>>>,
     staged: Staged,
     conffiles: HashSet<String>,
     left_out: HashSet<TreePath>,
@@ -132,7 +154,6 @@ struct Stager<'a> {
     /// Where those contents went.
     moved: HashMap<TreePath, TreePath>,
     number: usize,
-    bytes: u64,
     buffer: Vec<u8>,
 }
 
@@ -143,15 +164,19 @@ impl<'a> Stager<'a> {
         selection: &'a Selection<'a>,
         forced: &'a HashSet<TreePath>,
     ) -> Result<Self, BaseError> {
-        let archive = Deb::open(deb)?;
-        let files = archive.control.clone();
+        let file = File::open(deb).at("open", deb)?;
+        // Packages are staged in parallel; more threads for one of them would only compete.
+        let archive = DebReader::open(
+            BufReader::with_capacity(1 << 18, file),
+            &deb.to_string_lossy(),
+            NonZeroUsize::MIN,
+        )
+        .map_err(|source| BaseError::Deb { deb: deb.to_owned(), source: Box::new(source) })?;
+        let files = archive.control_files().clone();
         let text = |name: &str| {
             files.get(name).map(|file| String::from_utf8_lossy(&file.bytes).into_owned()).unwrap_or_default()
         };
-        let control = Control::parse(&text("control"));
-        if control.name.is_empty() {
-            return Err(BaseError::Archive { deb: deb.to_owned(), reason: "it has no control file".into() });
-        }
+        let control = Control::read(&archive.control(), &text("control"));
         // `remove-on-upgrade /path` marks files that the package no longer has.
         let conffiles = text("conffiles")
             .lines()
@@ -180,7 +205,6 @@ impl<'a> Stager<'a> {
             orphans: HashMap::new(),
             moved: HashMap::new(),
             number: 0,
-            bytes: 0,
             buffer: vec![0; 1 << 16],
         })
     }
@@ -189,15 +213,15 @@ impl<'a> Stager<'a> {
         BaseError::Archive { deb: self.deb.to_owned(), reason: reason.into() }
     }
 
+    fn unreadable(&self, source: io::Error) -> BaseError {
+        BaseError::ArchiveRead { deb: self.deb.to_owned(), source }
+    }
+
     fn run(mut self) -> Result<Outcome, BaseError> {
-        let mut archive = self.archive.take().expect("new fills it and only run takes it").into_data();
-        let read = |source| BaseError::ArchiveRead { deb: self.deb.to_owned(), source };
-        for (count, entry) in archive.entries().map_err(read)?.enumerate() {
-            let mut entry = entry.map_err(read)?;
-            if count >= MAX_ENTRIES {
-                return Err(self.bad("it has too many entries"));
-            }
-            if let Some(needed) = self.entry(&mut entry)? {
+        let mut archive = self.archive.take().expect("new fills it and only run takes it");
+        let failed = |source| BaseError::Deb { deb: self.deb.to_owned(), source: Box::new(source) };
+        while let Some((entry, mut content)) = archive.next_entry().map_err(failed)? {
+            if let Some(needed) = self.entry(&entry, &mut content)? {
                 return Ok(Outcome::Needs(needed));
             }
         }
@@ -205,104 +229,92 @@ impl<'a> Stager<'a> {
     }
 
     /// Stages one entry. Returns a left-out path whose content is needed after all.
-    fn entry<R: Read>(&mut self, entry: &mut tar::Entry<'_, R>) -> Result<Option<TreePath>, BaseError> {
-        let path = self.path(&entry.path_bytes())?;
+    fn entry(&mut self, entry: &DataEntry, reader: &mut dyn Read) -> Result<Option<TreePath>, BaseError> {
+        let path = self.path(&entry.path)?;
         let listed = if path.as_str().is_empty() { "/.".to_owned() } else { path.to_string() };
         self.staged.list.push_str(&listed);
         self.staged.list.push('\n');
-        let kind = entry.header().entry_type();
         let plain = plain_module_path(&path).unwrap_or_else(|| path.clone());
         let rule = tree::trim::rule_for(self.selection.trim, &canonical(&plain));
         let is_document = self.selection.documents.iter().any(|pattern| pattern.matches(&canonical(&plain)));
-        let header = entry.header();
-        let number = |value: io::Result<u64>| {
-            value
-                .ok()
-                .and_then(|value| u32::try_from(value).ok())
-                .ok_or_else(|| self.bad("an owner is malformed"))
-        };
-        let name = |bytes: Option<&[u8]>| String::from_utf8_lossy(bytes.unwrap_or_default()).into_owned();
-        let owner = Owner {
-            uid: number(header.uid())?,
-            gid: number(header.gid())?,
-            user: name(header.username_bytes()),
-            group: name(header.groupname_bytes()),
-        };
-        let mode = header.mode().map_err(|_| self.bad("a mode is malformed"))? & 0o7777;
-        let staged_kind = match kind {
-            tar::EntryType::Directory => StagedKind::Directory,
-            tar::EntryType::Regular | tar::EntryType::Continuous => {
-                let size = entry.size();
-                self.bytes = self.bytes.saturating_add(size);
-                if self.bytes > MAX_UNPACKED {
-                    return Err(self.bad("it unpacks to too much"));
-                }
-                if rule.is_some() && !is_document && !self.forced.contains(&path) {
+        let kind = match &entry.kind {
+            DataKind::Directory => StagedKind::Directory,
+            DataKind::File { size } => {
+                if let Some(rule) = rule
+                    && !is_document
+                    && !self.forced.contains(&path)
+                {
+                    self.staged.trimmed.count(rule, *size);
                     self.left_out.insert(path);
-                    let rule = rule.expect("checked just above");
-                    self.staged.trimmed.count(rule, size);
                     return Ok(None);
                 }
-                self.file(entry, &path, mode, is_document)?
+                self.file(entry, reader, &path, is_document)?
             }
-            tar::EntryType::Link => {
-                let target = entry.link_name_bytes().ok_or_else(|| self.bad("a hard link has no target"))?;
-                let target = self.path(&target)?;
-                if let (true, None) = (self.left_out.contains(&target), rule) {
+            DataKind::HardLink { target } => {
+                let target = self.path(target)?;
+                if self.left_out.contains(&target) && rule.is_none() {
                     return Ok(Some(target));
                 }
-                match self.orphans.remove(&target) {
-                    Some(content) if rule.is_none() => {
-                        self.moved.insert(target, path.clone());
-                        content
-                    }
-                    orphan => {
-                        self.orphans.extend(orphan.map(|content| (target.clone(), content)));
-                        let target = self.moved.get(&target).cloned().unwrap_or(target);
-                        StagedKind::HardLink { target: plain_module_path(&target).unwrap_or(target) }
-                    }
-                }
+                self.hard_link(&path, target, rule.is_some())
             }
-            tar::EntryType::Symlink => {
-                let target =
-                    entry.link_name_bytes().ok_or_else(|| self.bad("a symbolic link has no target"))?;
-                let target = String::from_utf8(target.into_owned())
-                    .map_err(|_| self.bad(format!("the target of {path} is not UTF-8")))?;
-                if target.is_empty() || target.len() > MAX_PATH || target.contains('\0') {
-                    return Err(self.bad(format!("the target of {path} is malformed")));
-                }
-                StagedKind::Symlink { target }
-            }
-            tar::EntryType::Fifo => StagedKind::Fifo,
-            _ => return Err(self.bad(format!("{path} is of a kind that packages do not have"))),
+            DataKind::Symlink { target } => StagedKind::Symlink { target: target.clone() },
+            DataKind::Fifo => StagedKind::Fifo,
+            _ => return Err(self.bad(format!("{path} is a device, which packages do not have"))),
         };
-        if let (Some(rule), false) = (rule, matches!(staged_kind, StagedKind::Directory)) {
-            match &staged_kind {
-                StagedKind::File { content, file } if is_document => {
-                    self.staged.trimmed.count(rule, content.size);
+        match rule.filter(|_| !matches!(kind, StagedKind::Directory)) {
+            Some(rule) => self.leave_out(rule, path, kind, is_document),
+            None => {
+                if let (true, StagedKind::File { content, file }) = (is_document, &kind) {
                     self.document(&path, *content, file.clone());
-                    self.left_out.insert(path);
                 }
-                StagedKind::File { .. } => {
-                    self.staged.trimmed.count(rule, 0);
-                    self.orphans.insert(path, staged_kind);
-                }
-                _ => self.staged.trimmed.count(rule, 0),
+                let path = if matches!(kind, StagedKind::File { .. }) { plain } else { path };
+                let owner = Owner {
+                    uid: entry.uid,
+                    gid: entry.gid,
+                    user: entry.user.clone(),
+                    group: entry.group.clone(),
+                };
+                self.staged.entries.push(StagedEntry { path, kind, mode: entry.mode, owner });
             }
-            return Ok(None);
         }
-        if let (true, StagedKind::File { content, file }) = (is_document, &staged_kind) {
-            self.document(&path, *content, file.clone());
-        }
-        let path = if matches!(staged_kind, StagedKind::File { .. }) { plain } else { path };
-        self.staged.entries.push(StagedEntry { path, kind: staged_kind, mode, owner });
         Ok(None)
     }
 
-    fn path(&self, bytes: &[u8]) -> Result<TreePath, BaseError> {
-        let text = std::str::from_utf8(bytes).map_err(|_| self.bad("a path is not UTF-8"))?;
-        if text.len() > MAX_PATH || text.contains('\n') {
-            return Err(self.bad("a path is malformed"));
+    /// A link that stays takes over the content of a first name that was left out.
+    fn hard_link(&mut self, path: &TreePath, target: TreePath, is_left_out: bool) -> StagedKind {
+        match self.orphans.remove(&target) {
+            Some(content) if !is_left_out => {
+                self.moved.insert(target, path.clone());
+                content
+            }
+            orphan => {
+                self.orphans.extend(orphan.map(|content| (target.clone(), content)));
+                let target = self.moved.get(&target).cloned().unwrap_or(target);
+                StagedKind::HardLink { target: plain_module_path(&target).unwrap_or(target) }
+            }
+        }
+    }
+
+    /// Counts a path that is not placed, and keeps its content where somebody still wants it.
+    fn leave_out(&mut self, rule: &Rule, path: TreePath, kind: StagedKind, is_document: bool) {
+        match kind {
+            StagedKind::File { content, file } if is_document => {
+                self.staged.trimmed.count(rule, content.size);
+                self.document(&path, content, file);
+                self.left_out.insert(path);
+            }
+            StagedKind::File { .. } => {
+                self.staged.trimmed.count(rule, 0);
+                self.orphans.insert(path, kind);
+            }
+            _ => self.staged.trimmed.count(rule, 0),
+        }
+    }
+
+    fn path(&self, text: &str) -> Result<TreePath, BaseError> {
+        if text.contains('\n') {
+            // dpkg's file lists have one path a line.
+            return Err(self.bad("a path has a line feed"));
         }
         text.parse().map_err(|error: tree::PathSyntax| self.bad(error.to_string()))
     }
@@ -313,41 +325,44 @@ impl<'a> Stager<'a> {
 
     /// Writes the content of a file, hashing it on the way; kernel modules are stored plain, because patches are
     /// made against them.
-    fn file<R: Read>(
+    fn file(
         &mut self,
-        entry: &mut tar::Entry<'_, R>,
+        entry: &DataEntry,
+        reader: &mut dyn Read,
         path: &TreePath,
-        mode: u32,
         is_document: bool,
     ) -> Result<StagedKind, BaseError> {
         let file = self.into.join(self.number.to_string());
         self.number += 1;
-        let modified = SystemTime::UNIX_EPOCH + Duration::from_secs(entry.header().mtime().unwrap_or(0));
+        let modified = SystemTime::UNIX_EPOCH + Duration::from_secs(entry.mtime.min(MAX_TIME));
         let mut out =
             OpenOptions::new().write(true).create_new(true).mode(0o600).open(&file).at("create", &file)?;
         let is_conffile = self.conffiles.contains(&path.to_string());
-        let (content, md5) = match module_compression(path) {
-            _ if is_document => self.copy(entry, &mut out, &file, is_conffile)?,
+        let compression = module_compression(path).filter(|_| !is_document);
+        let (content, md5) = match compression {
             Some(ModuleCompression::Xz) => {
-                let mut reader = xz_decoder(BufReader::new(entry)).at("decode", &file)?;
+                let stream = Stream::new_stream_decoder(MAX_DECODER_MEMORY, CONCATENATED)
+                    .map_err(|source| self.unreadable(source.into()))?;
+                let mut reader = liblzma::read::XzDecoder::new_stream(reader, stream);
                 self.copy(&mut reader, &mut out, &file, false)?
             }
             Some(ModuleCompression::Zstandard) => {
-                let mut reader = zstd::stream::read::Decoder::new(entry).at("decode", &file)?;
+                let mut reader =
+                    zstd::stream::read::Decoder::new(reader).map_err(|source| self.unreadable(source))?;
                 self.copy(&mut reader, &mut out, &file, false)?
             }
             Some(ModuleCompression::Gzip) => {
-                let mut reader = flate2::read::MultiGzDecoder::new(entry);
+                let mut reader = flate2::read::MultiGzDecoder::new(reader);
                 self.copy(&mut reader, &mut out, &file, false)?
             }
-            None => self.copy(entry, &mut out, &file, is_conffile)?,
+            None => self.copy(reader, &mut out, &file, is_conffile)?,
         };
         if let Some(md5) = md5 {
             self.staged.conffile_hashes.push((path.to_string(), md5));
         }
         // Scripts may compare times (`make`-like tools, fontconfig), so files have the package's.
         out.set_modified(modified).at("set the time of", &file)?;
-        rustix::fs::fchmod(&out, rustix::fs::Mode::from_raw_mode(mode)).at("set the mode of", &file)?;
+        rustix::fs::fchmod(&out, rustix::fs::Mode::from_raw_mode(entry.mode)).at("set the mode of", &file)?;
         Ok(StagedKind::File { content, file })
     }
 
@@ -365,7 +380,7 @@ impl<'a> Stager<'a> {
                 Ok(0) => break,
                 Ok(length) => length,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(source) => return Err(BaseError::ArchiveRead { deb: self.deb.to_owned(), source }),
+                Err(source) => return Err(self.unreadable(source)),
             };
             let bytes = &self.buffer[..length];
             sha256.update(bytes);
@@ -374,8 +389,8 @@ impl<'a> Stager<'a> {
             }
             out.write_all(bytes).at("write", name)?;
             size += length as u64;
-            if size > MAX_UNPACKED {
-                return Err(self.bad("it unpacks to too much"));
+            if size > MAX_FILE {
+                return Err(self.bad(format!("one of its files unpacks to more than {MAX_FILE} bytes")));
             }
         }
         let content = Content { sha256: Sha256Digest(sha256.finalize().into()), size };

@@ -137,7 +137,7 @@ fn several_threads_read_the_same() {
     let noise: Vec<u8> = (0..12u64 << 20)
         .map(|n| (n.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 40) as u8 ^ (n >> 7) as u8)
         .collect();
-    let noise: Vec<u8> = noise.chunks(32).flat_map(|chunk| digest(chunk)).collect();
+    let noise: Vec<u8> = noise.chunks(32).flat_map(digest).collect();
     fs::write(root.join("usr/noise"), &noise).unwrap();
     let bytes = fs::read(build(folder.path(), "xz")).unwrap();
     assert!(bytes.len() > 9 << 20);
