@@ -99,6 +99,8 @@ fn agent(proxy: Option<ureq::Proxy>) -> Agent {
         .timeout_connect(Some(CONNECT_WAIT))
         .timeout_recv_response(Some(SILENCE_WAIT))
         .timeout_per_read(Some(SILENCE_WAIT))
+        // One a download: a new connection for each small file costs more than the file.
+        .max_idle_connections_per_host(super::CONNECTIONS)
         .user_agent("ampoule")
         .build()
         .into()
