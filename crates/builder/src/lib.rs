@@ -10,6 +10,7 @@ pub mod configure;
 pub mod fetch;
 pub mod mirror;
 pub mod pack;
+mod package_documents;
 pub mod progress;
 pub mod resolve;
 pub mod sandbox;
