@@ -5,6 +5,7 @@
 
 pub mod base;
 pub mod build;
+mod clusters;
 pub mod compose;
 pub mod configure;
 pub mod fetch;
