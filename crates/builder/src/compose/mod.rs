@@ -17,6 +17,8 @@ pub mod install_section;
 mod place;
 pub mod rules;
 mod sealed;
+mod start;
+mod start_rules;
 pub mod units;
 
 use accounts::{AccountError, Accounts};
@@ -223,7 +225,7 @@ fn check_referenced_units(draft: &Draft<'_>, definition: &Definition) -> Result<
 
 fn trim(draft: &mut Draft<'_>, definition: &Definition) -> Result<tree::trim::Report, ComposeError> {
     if let Some(rule) = rules::unknown_kept_rules(&definition.trim).into_iter().next() {
-        let known = rules::BUILTIN_RULES.iter().map(|rule| rule.name).collect::<Vec<_>>().join(", ");
+        let known = rules::builtin_rules().map(|rule| rule.name).collect::<Vec<_>>().join(", ");
         return Err(ComposeError::UnknownTrimRule { rule, known });
     }
     let rules = rules::compose_rules(&definition.trim, &draft.tree)?;

@@ -219,7 +219,7 @@ pub fn seal(request: SealRequest<'_>, progress: &dyn Progress) -> Result<Sealed,
 /// The kernel's command line. The root hash makes a UKI boot its own root and no other.
 fn command_line(root_hash: &Sha256Digest) -> String {
     format!(
-        "roothash={root_hash} console=tty0 console=ttyS0,115200 quiet loglevel=4 panic=10 \
+        "roothash={root_hash} console=tty0 console=ttyS0,115200 quiet loglevel=4 panic=10 net.ifnames=0 \
          systemd.show_status=no systemd.gpt_auto=no systemd.getty_auto=no"
     )
 }
