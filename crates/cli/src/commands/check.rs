@@ -6,6 +6,7 @@ use super::definition::read_definition;
 use crate::args::DefinitionArgs;
 use crate::error::Failure;
 use crate::printer::Printer;
+use crate::render::counted;
 
 /// Checks, and says what was found.
 pub fn run(args: &DefinitionArgs, printer: &Printer) -> Result<(), Failure> {
@@ -13,17 +14,17 @@ pub fn run(args: &DefinitionArgs, printer: &Printer) -> Result<(), Failure> {
     let definition = &checked.parsed.definition;
     printer.data(
         || {
-            format!(
-                "{} {} is a good definition: {} packages, {} settings, {} templates, {} ports, {} state directories, {} health checks\n",
-                definition.appliance.id(),
-                definition.appliance.version,
-                definition.base.packages.len(),
-                definition.settings.len(),
-                definition.templates.len(),
-                definition.ports.len(),
-                definition.state.len(),
-                definition.health.len(),
-            )
+            let counts = [
+                (definition.base.packages.len(), "package", "packages"),
+                (definition.settings.len(), "setting", "settings"),
+                (definition.templates.len(), "template", "templates"),
+                (definition.ports.len(), "port", "ports"),
+                (definition.state.len(), "state directory", "state directories"),
+                (definition.health.len(), "health check", "health checks"),
+            ];
+            let identity = &definition.appliance;
+            let counts = counts.map(|(number, one, many)| counted(number, one, many)).join(", ");
+            format!("{} {} is a good definition: {counts}\n", identity.id(), identity.version)
         },
         || json!({"definition": definition}),
     );

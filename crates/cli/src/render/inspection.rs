@@ -2,7 +2,8 @@
 
 use model::ByteSize;
 use model::definition::{Definition, Port, Protocol};
-use model::settings::validate::{is_required, rule};
+use model::settings::validate::rule;
+use model::settings::{Kind, Setting};
 use release::inspect::{FileFacts, Inspection, Privileged, UnitState, Verified};
 
 use super::table;
@@ -155,17 +156,27 @@ fn privileged(files: &[Privileged]) -> String {
 }
 
 fn settings(definition: &Definition) -> String {
-    let row = |setting: &model::settings::Setting| {
-        let default = match (&setting.default, setting.generate) {
-            (Some(value), _) => format!("default {value}"),
-            (None, Some(_)) => "generated".to_owned(),
-            (None, None) if is_required(setting, &definition.settings) => "to be given".to_owned(),
-            (None, None) => "made with its certificate, or optional".to_owned(),
-        };
+    let row = |setting: &Setting| {
+        let source = first_value(setting, &definition.settings);
         let rule = rule(&setting.kind);
-        vec![setting.name.clone(), rule.trim_end_matches(" is expected").to_owned(), default]
+        vec![setting.name.clone(), rule.trim_end_matches(" is expected").to_owned(), source]
     };
     table(&definition.settings.iter().map(row).collect::<Vec<_>>())
+}
+
+/// Where a setting's value comes from when nobody sets one.
+fn first_value(setting: &Setting, all: &[Setting]) -> String {
+    // A certificate is made together with its key.
+    let is_key_of = |other: &Setting| {
+        other.generate.is_some()
+            && matches!(&other.kind, Kind::Certificate { key: Some(key) } if *key == setting.name)
+    };
+    match &setting.default {
+        Some(value) => format!("default {value}"),
+        None if setting.generate.is_some() || all.iter().any(is_key_of) => "generated".to_owned(),
+        None if setting.optional => "optional".to_owned(),
+        None => "to be given".to_owned(),
+    }
 }
 
 fn trim(it: &Inspection) -> String {
@@ -199,4 +210,46 @@ fn origin(text: Option<&str>) -> String {
 
 fn indent(text: &str) -> String {
     text.lines().map(|line| format!("  {line}\n")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_customer_has_to_give_is_said_to_be_given() {
+        let text = r#"
+            [appliance]
+            vendor = "acme"
+            name = "shop"
+            title = "Shop"
+            version = "1.0.0"
+            summary = "A shop"
+            [base]
+            suite = "trixie"
+            [settings.certificate]
+            type = "certificate"
+            title = "Certificate"
+            key = "certificate-key"
+            generate = "self-signed"
+            [settings.certificate-key]
+            type = "private-key"
+            title = "Its key"
+            [settings.more-url]
+            type = "url"
+            title = "More"
+            optional = true
+            [settings.token]
+            type = "secret"
+            title = "Token"
+            generate = "random"
+            [settings.owner]
+            type = "email"
+            title = "Owner"
+        "#;
+        let definition = model::parse::parse(text).expect("the definition is good").definition;
+        let sources: Vec<String> =
+            definition.settings.iter().map(|setting| first_value(setting, &definition.settings)).collect();
+        assert_eq!(sources, ["generated", "generated", "optional", "generated", "to be given"]);
+    }
 }

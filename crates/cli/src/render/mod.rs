@@ -21,3 +21,19 @@ pub fn table(rows: &[Vec<String>]) -> String {
     };
     rows.iter().map(line).collect()
 }
+
+/// A number with its noun.
+pub fn counted(number: usize, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_is_not_many() {
+        let counts = [0, 1, 2].map(|number| counted(number, "port", "ports"));
+        assert_eq!(counts, ["0 ports", "1 port", "2 ports"]);
+    }
+}
