@@ -116,7 +116,7 @@ const FILE_RULES: &[BuiltinRule] = &[
         name: "kernel-build-files",
         why: "symbol maps and build options are for kernel developers; the options stay in the release's documents",
         phase: Phase::Unpack,
-        paths: &["/boot/System.map-*", "/usr/lib/linux-image-*/**", "/usr/lib/debug/**"],
+        paths: &["/boot/System.map-*", "/boot/config-*", "/usr/lib/linux-image-*/**", "/usr/lib/debug/**"],
         ..NO_RULE
     },
     BuiltinRule {

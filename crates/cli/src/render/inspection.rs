@@ -2,6 +2,7 @@
 
 use model::ByteSize;
 use model::definition::{Definition, Port, Protocol};
+use model::settings::validate::{is_required, rule};
 use release::inspect::{FileFacts, Inspection, Privileged, UnitState, Verified};
 
 use super::table;
@@ -158,9 +159,11 @@ fn settings(definition: &Definition) -> String {
         let default = match (&setting.default, setting.generate) {
             (Some(value), _) => format!("default {value}"),
             (None, Some(_)) => "generated".to_owned(),
-            (None, None) => "to be given".to_owned(),
+            (None, None) if is_required(setting, &definition.settings) => "to be given".to_owned(),
+            (None, None) => "made with its certificate, or optional".to_owned(),
         };
-        vec![setting.name.clone(), model::settings::validate::rule(&setting.kind), default]
+        let rule = rule(&setting.kind);
+        vec![setting.name.clone(), rule.trim_end_matches(" is expected").to_owned(), default]
     };
     table(&definition.settings.iter().map(row).collect::<Vec<_>>())
 }
