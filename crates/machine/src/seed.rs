@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{MachineError, io};
 
-/// Volume label. FAT has room for eleven characters, one less than `AMPOULE-SEED`.
+/// Volume label; FAT has room for eleven characters.
 pub const LABEL: &str = "AMPOULESEED";
 /// The file on it: settings as TOML, `name = value` lines.
 pub const FILE: &str = "settings.toml";

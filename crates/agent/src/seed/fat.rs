@@ -171,7 +171,7 @@ mod tests {
     fn disks_of_mkfs_vfat_are_read_in_all_three_kinds() {
         let content = "name = \"value\"\n".repeat(2000);
         for (kind, bytes) in [("12", 2 << 20), ("16", 16 << 20), ("32", 64 << 20)] {
-            let disk = disk(bytes, kind, "AMPOULE-SEE", &content);
+            let disk = disk(bytes, kind, "AMPOULESEED", &content);
             let found = read(&File::open(disk.path()).expect("there")).expect("it has the label");
             assert!(found.expect("readable") == content.as_bytes(), "FAT{kind}");
         }
@@ -194,7 +194,7 @@ mod tests {
                 Ok(())
             }
         }
-        let good = std::fs::read(disk(2 << 20, "12", "AMPOULE-SEE", "a = 1").path()).expect("readable");
+        let good = std::fs::read(disk(2 << 20, "12", "AMPOULESEED", "a = 1").path()).expect("readable");
         for at in 0..512 {
             for value in [0, 1, 0x7F, 0xFF] {
                 let mut bytes = Bytes(good.clone());

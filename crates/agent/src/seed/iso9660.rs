@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn a_disk_without_the_file_says_so() {
-        let found = read_disk(&disk("AMPOULE-SEED", "other.toml", &["-r"])).expect("it has the label");
+        let found = read_disk(&disk("AMPOULESEED", "other.toml", &["-r"])).expect("it has the label");
         assert_eq!(found.expect_err("no file").to_string(), "it has no file `settings.toml` in its root");
         assert!(read_disk(&disk("OTHER", "settings.toml", &["-r"])).is_none());
     }

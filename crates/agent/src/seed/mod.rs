@@ -1,4 +1,4 @@
-//! The seed disk: a small ISO 9660 or FAT disk with the label `AMPOULE-SEED` and the file `settings.toml`.
+//! The seed disk: a small ISO 9660 or FAT disk with the label `AMPOULESEED` and the file `settings.toml`.
 //!
 //! Reads both formats itself, the few structures one file needs: the kernel's drivers would run on whatever disk somebody
 //! attaches, and need modules the image can do without.
@@ -14,7 +14,9 @@ use std::path::Path;
 use crate::settings::document::DOCUMENT_LIMIT;
 
 /// The label, in any case.
-pub const LABEL: &str = "AMPOULE-SEED";
+pub const LABEL: &str = "AMPOULESEED";
+/// How it is written on ISO 9660 too, whose labels are longer.
+const HYPHENATED: &str = "AMPOULE-SEED";
 /// The file.
 pub const FILE_NAME: &str = "settings.toml";
 
@@ -71,10 +73,9 @@ pub fn read(disk: &dyn ReadAt) -> Option<Result<String, SeedError>> {
 }
 
 fn is_seed_label(label: &[u8]) -> bool {
-    // FAT labels have 11 characters; `AMPOULE-SEED` has 12 and is cut by every tool that writes one.
     let label = String::from_utf8_lossy(label);
     let label = label.trim_end_matches([' ', '\0']);
-    label.eq_ignore_ascii_case(LABEL) || label.eq_ignore_ascii_case(&LABEL[..11])
+    [LABEL, HYPHENATED].iter().any(|known| label.eq_ignore_ascii_case(known))
 }
 
 fn check_length(length: u64) -> Result<usize, SeedError> {
