@@ -42,11 +42,6 @@ impl Printer {
         Self { is_json, is_quiet, mode, bar: Mutex::new(None) }
     }
 
-    /// Whether data is to be JSON.
-    pub fn is_json(&self) -> bool {
-        self.is_json
-    }
-
     /// Data: `text` for people, `value` for programs. A closed pipe ends quietly.
     pub fn data(&self, text: impl FnOnce() -> String, value: impl FnOnce() -> serde_json::Value) {
         let output = if self.is_json {

@@ -7,7 +7,7 @@ use std::process::Command;
 use release::ReleaseFolder;
 use sha2::{Digest, Sha256};
 
-/// Set to a path, that `ampoule` is used instead of the one beside the tests.
+/// Set to a path, that `ampoule` is used instead of the one `scripts/build` makes.
 const COMMAND_VARIABLE: &str = "AMPOULE";
 
 /// The workspace's folder.
@@ -16,18 +16,17 @@ pub fn workspace() -> PathBuf {
     here.ancestors().nth(2).expect("crates/testkit is two levels deep").to_owned()
 }
 
-/// The `ampoule` command: `$AMPOULE`, or the one cargo built beside the running test.
+/// The `ampoule` command with the guest's programs beside it: `$AMPOULE`, or the one `scripts/build` made.
 pub fn ampoule() -> PathBuf {
     if let Some(path) = std::env::var_os(COMMAND_VARIABLE) {
         return path.into();
     }
-    // target/PROFILE/deps/TEST
-    let test = std::env::current_exe().expect("a test has a path");
-    let profile = test.ancestors().nth(2).expect("a test is in target/PROFILE/deps");
-    let command = profile.join("ampoule");
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from);
+    let command = target.join("ampoule/ampoule");
     assert!(
         command.is_file(),
-        "{} is missing: run `cargo build -p ampoule-cli` first, or set {COMMAND_VARIABLE}",
+        "{} is missing: run `scripts/build` first, or set {COMMAND_VARIABLE}",
         command.display()
     );
     command
@@ -38,7 +37,12 @@ pub fn ampoule() -> PathBuf {
 /// Tests in several processes may ask at once: one builds, the others wait.
 #[track_caller]
 pub fn built_release(example: &str) -> ReleaseFolder {
-    let definition = workspace().join("examples").join(example);
+    built_release_of(example, &workspace().join("examples").join(example))
+}
+
+/// As [`built_release`], for a definition that is elsewhere. `example` names the release folder.
+#[track_caller]
+pub fn built_release_of(example: &str, definition: &Path) -> ReleaseFolder {
     let store = workspace().join("target/testkit");
     fs::create_dir_all(&store).unwrap_or_else(|error| panic!("can not create {}: {error}", store.display()));
     let lock = File::create(store.join(format!("{example}.lock"))).expect("a lock file can be made");
@@ -47,7 +51,7 @@ pub fn built_release(example: &str) -> ReleaseFolder {
     let command = ampoule();
     let place = store.join(example);
     let key_path = store.join(format!("{example}.key"));
-    let key = key_of(&command, &definition);
+    let key = key_of(&command, definition);
     if fs::read_to_string(&key_path).is_ok_and(|found| found == key)
         && let Ok(release) = ReleaseFolder::open(&place)
     {
@@ -55,7 +59,7 @@ pub fn built_release(example: &str) -> ReleaseFolder {
     }
     let _ = fs::remove_file(&key_path);
     let output = Command::new(&command)
-        .args(build_arguments(&definition, &place))
+        .args(build_arguments(definition, &place))
         .output()
         .unwrap_or_else(|error| panic!("can not start {}: {error}", command.display()));
     assert!(

@@ -6,8 +6,13 @@
 mod bench;
 mod booted;
 mod built;
+pub mod flip;
 pub mod http;
+pub mod probe;
+mod suite;
+pub mod tools;
 
 pub use bench::Bench;
 pub use booted::BootedAppliance;
-pub use built::{ampoule, built_release, workspace};
+pub use built::{ampoule, built_release, built_release_of, workspace};
+pub use suite::Suite;

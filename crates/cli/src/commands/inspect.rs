@@ -60,7 +60,7 @@ fn inspect_folder(folder: &Path, path: Option<&TreePath>) -> Result<Inspection, 
 fn inspect_disk(path: &Path, inside: Option<&TreePath>) -> Result<Inspection, Failure> {
     let file = DiskFile::open(path).map_err(|error| unreadable(path, error))?;
     let disk: Box<dyn ReadAt> = if Qcow2::is_qcow2(&file) {
-        Box::new(Qcow2::open(file).map_err(|error| Failure::from_error(Fault::User, &error))?)
+        Box::new(Qcow2::open(file).map_err(|error| foreign(path, &error))?)
     } else {
         Box::new(file)
     };
@@ -69,7 +69,12 @@ fn inspect_disk(path: &Path, inside: Option<&TreePath>) -> Result<Inspection, Fa
 }
 
 fn inspect_failure(subject: &Path, error: InspectError) -> Failure {
-    let failure = Failure::from_error(Fault::User, &error);
+    foreign(subject, &error)
+}
+
+/// What is not ours, or damaged: the file is named whatever the error says.
+fn foreign(subject: &Path, error: &(dyn std::error::Error + 'static)) -> Failure {
+    let failure = Failure::from_error(Fault::User, error);
     Failure {
         message: format!("can not inspect `{}`", subject.display()),
         causes: std::iter::once(error.to_string()).chain(failure.causes).collect(),

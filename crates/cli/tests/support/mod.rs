@@ -1,0 +1,52 @@
+//! Calling the command as a person or a program does.
+
+#![allow(dead_code, reason = "each test file uses a part")]
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+/// What a call of the command gave.
+#[derive(Debug)]
+pub struct Said {
+    /// Exit code.
+    pub code: i32,
+    /// Standard output.
+    pub out: String,
+    /// Standard error.
+    pub err: String,
+}
+
+impl Said {
+    /// Standard output as JSON.
+    #[track_caller]
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+/// Calls `ampoule` in `folder`.
+pub fn ampoule_in<S: AsRef<std::ffi::OsStr>>(folder: &Path, arguments: impl IntoIterator<Item = S>) -> Said {
+    let output: Output = Command::new(env!("CARGO_BIN_EXE_ampoule"))
+        .current_dir(folder)
+        .args(arguments)
+        .stdin(std::process::Stdio::null())
+        .output()
+        .expect("the command starts");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    Said { code: output.status.code().unwrap_or(-1), out: text(&output.stdout), err: text(&output.stderr) }
+}
+
+/// The example as a definition that a test may change.
+pub fn lamp_in(folder: &Path) -> std::path::PathBuf {
+    let place = folder.join("lamp");
+    testkit::probe::write_variant(&place, "lamp-copy", "");
+    place
+}
+
+/// Replaces a text of a file that has it.
+#[track_caller]
+pub fn replace(file: &Path, from: &str, to: &str) {
+    let text = std::fs::read_to_string(file).expect("reads");
+    assert!(text.contains(from), "{} contains `{from}`", file.display());
+    std::fs::write(file, text.replacen(from, to, 1)).expect("writes");
+}
