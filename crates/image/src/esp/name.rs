@@ -66,7 +66,7 @@ pub(super) fn long_entries(name: &str, short: &[u8; 11]) -> Vec<[u8; ENTRY_SIZE]
     let count = parts.len();
     let encode = |(index, part): (usize, &[u16])| {
         let mut entry = [0u8; ENTRY_SIZE];
-        entry[0] = index as u8 + 1 | if index + 1 == count { LAST_FLAG } else { 0 };
+        entry[0] = (index as u8 + 1) | if index + 1 == count { LAST_FLAG } else { 0 };
         entry[11] = ATTRIBUTE_LONG_NAME;
         entry[13] = checksum(short);
         for (position, offset) in UNITS.iter().enumerate() {
