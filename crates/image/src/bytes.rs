@@ -6,6 +6,12 @@ pub(crate) const fn round_up(value: u64, unit: u64) -> u64 {
     value.div_ceil(unit) * unit
 }
 
+/// Whether all bytes are zero; compared in blocks, because that is many times as fast as byte by byte.
+pub(crate) fn is_zero(bytes: &[u8]) -> bool {
+    const ZEROS: [u8; 4096] = [0; 4096];
+    bytes.chunks(ZEROS.len()).all(|block| block == &ZEROS[..block.len()])
+}
+
 pub(crate) fn put(record: &mut [u8], offset: usize, value: &[u8]) {
     record[offset..offset + value.len()].copy_from_slice(value);
 }

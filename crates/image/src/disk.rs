@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use model::Sha256Digest;
 
-use crate::bytes::{round_up, take};
+use crate::bytes::{is_zero, round_up, take};
 use crate::gpt::{
     ALIGNMENT, ATTRIBUTE_NO_AUTO, ATTRIBUTE_READ_ONLY, GptError, Partition, TYPE_ESP, TYPE_LINUX, TYPE_ROOT,
     TYPE_ROOT_VERITY, Table,
@@ -133,7 +133,6 @@ impl Disk<'_> {
                 self.read_exact_at(piece, offset)?;
                 let mut position = 0;
                 while position < length {
-                    let is_zero = |block: &[u8]| block.iter().all(|byte| *byte == 0);
                     let zero =
                         piece[position..].chunks(HOLE).take_while(|block| is_zero(block)).count() * HOLE;
                     let start = (position + zero).min(length);

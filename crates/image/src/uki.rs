@@ -113,6 +113,8 @@ pub fn assemble(stub: &[u8], sections: &[NewSection<'_>]) -> Result<Vec<u8>, Uki
     }
     let count = (pe.section_count + sections.len()) as u16;
     put(&mut image, pe.coff + 2, &count.to_le_bytes());
+    // Debian 12's stub has a symbol table behind its sections. It is not kept, and must not be pointed at.
+    put(&mut image, pe.coff + 8, &[0; 8]);
     put(&mut image, pe.optional + 8, &narrow(initialized)?.to_le_bytes());
     put(&mut image, pe.optional + 56, &narrow(image_size)?.to_le_bytes());
     put(&mut image, pe.optional + 64, &[0; 4]);

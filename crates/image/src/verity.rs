@@ -95,6 +95,9 @@ pub enum VerityError {
     },
 }
 
+/// A batch's number with its data, or with its digests.
+type Batch = (u64, Vec<u8>);
+
 /// Builds a tree while its data streams by.
 ///
 /// Threads take batches from a bounded queue, so that memory stays bounded when data comes faster than it is hashed.
@@ -103,8 +106,8 @@ pub struct VerityBuilder {
     pending: Vec<u8>,
     length: u64,
     batches: u64,
-    queue: mpsc::SyncSender<(u64, Vec<u8>)>,
-    workers: Vec<JoinHandle<Vec<(u64, Vec<u8>)>>>,
+    queue: mpsc::SyncSender<Batch>,
+    workers: Vec<JoinHandle<Vec<Batch>>>,
     hashed: mpsc::Receiver<Vec<u8>>,
 }
 
@@ -113,7 +116,7 @@ impl VerityBuilder {
     pub fn new(options: Options) -> Result<Self, VerityError> {
         let salted = salted_hash(&options.salt)?;
         let threads = options.threads.get();
-        let (queue, batches) = mpsc::sync_channel::<(u64, Vec<u8>)>(threads);
+        let (queue, batches) = mpsc::sync_channel::<Batch>(threads);
         // Guards the queue's reading end: held only while one batch is taken.
         let batches = Arc::new(Mutex::new(batches));
         let (give_back, hashed) = mpsc::channel();

@@ -178,19 +178,51 @@ fn an_esp_reads_back_and_does_not_depend_on_the_order_of_its_files() {
 
 #[test]
 fn a_damaged_esp_ends_in_an_error_or_an_end() {
-    let bytes = esp(&esp_files());
-    for at in (0..512).chain(16_384..16_640) {
-        for value in [0, 1, 0x80, 0xFF] {
-            let mut bad = bytes.clone();
-            bad[at] = value;
-            if let Ok(files) = esp::list(&bad) {
-                files.iter().take(2).for_each(|(path, _)| drop(esp::read(&bad, path)));
-            }
-            if at > 128 && at < 512 {
-                break;
+    let mut bytes = esp(&esp_files());
+    let table_start = 32 * 512;
+    let root_start = bytes.windows(11).position(|window| window == b"ESP        ").unwrap();
+    let root_start =
+        bytes[root_start + 512..].windows(11).position(|w| w == b"ESP        ").unwrap() + root_start + 512;
+    for at in (0..512).chain(table_start..table_start + 64).chain(root_start..root_start + 4096) {
+        let kept = bytes[at];
+        for value in [0, 1, 2, 0x41, 0xFF] {
+            bytes[at] = value;
+            if let Ok(files) = esp::list(&bytes) {
+                files.iter().take(2).for_each(|(path, _)| drop(esp::read(&bytes, path)));
             }
         }
+        bytes[at] = kept;
     }
+    assert!(esp::list(&bytes).is_ok());
+    assert!(esp::list(&bytes[..bytes.len() / 2].to_vec()).is_err());
+}
+
+#[test]
+fn fat_tools_accept_many_files_in_nested_directories() {
+    let mut files: Vec<(TreePath, Vec<u8>)> = (0..300)
+        .map(|number| (format!("a/b c/d/file number {number}.text").parse().unwrap(), noise(number * 50, 1)))
+        .collect();
+    files.push(("UPPER.TXT".parse().unwrap(), b"short".to_vec()));
+    files.push((format!("{}.x", "l".repeat(253)).parse().unwrap(), b"long".to_vec()));
+    files.push(("Ünïcode 文".parse().unwrap(), b"".to_vec()));
+    let bytes = esp(&files);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("esp.img");
+    std::fs::write(&path, &bytes).unwrap();
+    judge("fsck.vfat", &["-n", path.to_str().unwrap()]);
+    let text = judge("mdir", &["-i", path.to_str().unwrap(), "-b", "-/", "::"]);
+    assert!(text.contains("::/a/b c/d/file number 299.text"), "{text}");
+    files.sort();
+    let expected: Vec<_> = files.iter().map(|(path, bytes)| (path.clone(), bytes.len() as u64)).collect();
+    assert_eq!(esp::list(&bytes).unwrap(), expected);
+    let full: Vec<u8> = vec![1; 63 << 20];
+    let options = esp::Options { volume_id: 1, size: esp::MINIMUM_SIZE };
+    let too_much = [("x".parse().unwrap(), full.as_slice()), ("y".parse().unwrap(), &full)];
+    assert!(matches!(esp::write(&too_much, &options), Err(esp::EspError::Full { .. })));
+    assert!(matches!(
+        esp::write(&[("a:b".parse().unwrap(), b"")], &options),
+        Err(esp::EspError::Name { .. })
+    ));
 }
 
 fn pack(

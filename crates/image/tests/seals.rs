@@ -166,6 +166,9 @@ fn stub() -> Vec<u8> {
     put(60, &0x78u32.to_le_bytes());
     put(0x78, b"PE\0\0\x64\x86\x02\0");
     put(0x78 + 4 + 16, &240u16.to_le_bytes());
+    // A symbol table behind the sections, as Debian 12's stub has.
+    put(0x78 + 4 + 8, &2048u32.to_le_bytes());
+    put(0x78 + 4 + 12, &5u32.to_le_bytes());
     let optional = 0x78 + 24;
     put(optional, &0x20Bu16.to_le_bytes());
     for (at, value) in [(32, 4096u32), (36, 512), (56, 0x3000), (60, 1024), (108, 16)] {
@@ -180,6 +183,7 @@ fn stub() -> Vec<u8> {
             put(header + at, &value.to_le_bytes());
         }
     }
+    stub.resize(2048 + 5 * 18 + 4, 0);
     stub
 }
 
@@ -211,6 +215,10 @@ fn a_kernel_image_lists_the_sections_it_was_made_of_and_none_overlap() {
     let file = folder.path().join("uki.efi");
     std::fs::write(&file, image).unwrap();
     let text = judge("objdump", &["-h", file.to_str().unwrap()]);
+    let extracted = folder.path().join("initrd");
+    let (from, to) = (file.to_str().unwrap(), extracted.to_str().unwrap());
+    judge("objcopy", &["-O", "binary", "--only-section=.initrd", from, to]);
+    assert_eq!(std::fs::read(&extracted).unwrap(), [7; 5000]);
     assert!(text.contains("pei-x86-64") && text.contains(".linux        00002328"), "{text}");
 }
 

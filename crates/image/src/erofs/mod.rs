@@ -15,11 +15,13 @@ mod directory;
 mod format;
 mod plan;
 mod read;
+mod superblock;
 mod write;
 mod xattr;
 
 pub use plan::{FileExtent, Layout, Options, PlanError, plan};
-pub use read::{Entry, FileReader, Image, MAXIMUM_ENTRIES, NodeKind, ReadError, Superblock};
+pub use read::{Entry, FileReader, Image, MAXIMUM_ENTRIES, NodeKind};
+pub use superblock::{ReadError, Superblock};
 pub use write::WriteError;
 
 /// Block size in bytes: contents in blocks begin at multiples of it.

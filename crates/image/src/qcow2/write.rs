@@ -18,7 +18,7 @@ use super::{
     FLAG_COPIED, HEADER_SIZE, MAGIC, SECTOR,
 };
 use crate::ReadAt;
-use crate::bytes::{put, round_up};
+use crate::bytes::{is_zero, put, round_up};
 
 const CLUSTER: u64 = CLUSTER_SIZE as u64;
 const TABLE_ENTRIES: usize = CLUSTER_SIZE / 8;
@@ -149,7 +149,7 @@ impl<'a> Packer<'a> {
             .read_exact_at(&mut self.cluster[..length], offset)
             .map_err(|source| WriteError::Disk { offset, source })?;
         self.cluster[length..].fill(0);
-        if self.cluster.iter().all(|byte| *byte == 0) {
+        if is_zero(&self.cluster) {
             return Ok(Packed::Zeros);
         }
         let compressed = self.compressed().map_err(|source| WriteError::Compress { offset, source })?;
