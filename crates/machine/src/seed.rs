@@ -10,8 +10,8 @@ use sha2::{Digest, Sha256};
 
 use crate::error::{MachineError, io};
 
-/// Volume label. FAT has room for eleven characters, one less than `AMPOULE-SEED`.
-pub const LABEL: &str = "AMPOULESEED";
+/// Volume label: `AMPOULE-SEED` cut to the eleven characters FAT has room for, as every tool cuts it. The agent takes both.
+pub const LABEL: &str = "AMPOULE-SEE";
 /// The file on it: settings as TOML, `name = value` lines.
 pub const FILE: &str = "settings.toml";
 /// Longest settings text. Stops a wrong file from being packed as settings; the text of a few certificates fits.
