@@ -49,6 +49,19 @@ pub enum Verdict {
     Works,
     /// It does not; why, in a few words.
     Broken(String),
+    /// The probe did not come to its end in time: a KVM that crawls, or a host that is very busy at the moment.
+    TooSlow,
+}
+
+impl Verdict {
+    /// Why KVM is not used; `None` when it works.
+    pub fn why(&self) -> Option<&str> {
+        match self {
+            Self::Works => None,
+            Self::Broken(why) => Some(why),
+            Self::TooSlow => Some("KVM starts and does not get on"),
+        }
+    }
 }
 
 /// Probes KVM, or returns what was found earlier in the same boot of the host with the same QEMU.
@@ -63,20 +76,11 @@ pub fn detect(qemu: &Path, device: &Path, folder: &Path) -> Result<Verdict, Mach
             _ => format!("{} can not be opened: {error}", device.display()),
         }));
     }
-    let memory = folder.join("acceleration");
-    let key = memory_key(qemu);
-    if let Some(verdict) = key.as_deref().and_then(|key| recall(&memory, key)) {
+    if let Some(verdict) = recall(qemu, folder) {
         return Ok(verdict);
     }
     let verdict = probe(qemu, folder)?;
-    if let Some(key) = key {
-        let word = match &verdict {
-            Verdict::Works => "works",
-            Verdict::Broken(why) => why,
-        };
-        // Only a memory: without it the next run probes again.
-        let _ = fs::write(memory, format!("{key}\n{word}\n"));
-    }
+    remember(qemu, folder, &verdict);
     Ok(verdict)
 }
 
@@ -121,10 +125,10 @@ fn judge(mut child: Child, complaints: &Path) -> io::Result<Verdict> {
         if says_internal_error || started.elapsed() > PROBE_TIMEOUT {
             child.kill()?;
             child.wait()?;
-            return Ok(Verdict::Broken(match says_internal_error {
-                true => "KVM reports an internal error".to_owned(),
-                false => "KVM starts and does not get on".to_owned(),
-            }));
+            return Ok(match says_internal_error {
+                true => Verdict::Broken("KVM reports an internal error".to_owned()),
+                false => Verdict::TooSlow,
+            });
         }
         thread::sleep(Duration::from_millis(10));
     }
@@ -145,20 +149,35 @@ fn first_complaint(path: &Path) -> String {
     }
 }
 
-/// The verdict holds for this boot of the host and this QEMU. `None` when that can not be told.
-fn memory_key(qemu: &Path) -> Option<String> {
-    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
-    Some(format!("{} {}", boot.trim(), qemu.display()))
+const MEMORY: &str = "acceleration";
+
+/// Keeps a verdict for the next runs. Slowness is not kept: a host that was busy once would emulate until it restarts.
+pub(crate) fn remember(qemu: &Path, folder: &Path, verdict: &Verdict) {
+    let word = match verdict {
+        Verdict::Works => "works",
+        Verdict::Broken(why) => why,
+        Verdict::TooSlow => return,
+    };
+    if let Some(key) = memory_key(qemu) {
+        // Only a memory: without it the next run probes again.
+        let _ = fs::write(folder.join(MEMORY), format!("{key}\n{word}\n"));
+    }
 }
 
-fn recall(memory: &Path, key: &str) -> Option<Verdict> {
-    let text = fs::read_to_string(memory).ok()?;
+fn recall(qemu: &Path, folder: &Path) -> Option<Verdict> {
+    let text = fs::read_to_string(folder.join(MEMORY)).ok()?;
     let mut lines = text.lines();
-    if lines.next()? != key {
+    if lines.next()? != memory_key(qemu)? {
         return None;
     }
     match lines.next()? {
         "works" => Some(Verdict::Works),
         why => Some(Verdict::Broken(why.to_owned())),
     }
+}
+
+/// A verdict holds for this boot of the host and this QEMU. `None` when that can not be told.
+fn memory_key(qemu: &Path) -> Option<String> {
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(format!("{} {}", boot.trim(), qemu.display()))
 }

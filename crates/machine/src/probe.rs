@@ -1,7 +1,7 @@
 //! A program of 78 bytes that shows whether a virtual processor works.
 //!
 //! It runs as the machine's firmware: 20 million steps in real mode, the mode in which broken KVMs fail first, then as
-//! many in protected mode, then it leaves through QEMU's `isa-debug-exit`. A working KVM needs some 20 ms, emulation
+//! many in protected mode, then it leaves through QEMU's `isa-debug-exit`. A working KVM should need some 20 ms, emulation
 //! about 300 ms; a KVM that emulates instruction by instruction does not get through in a minute.
 
 /// Exit code of QEMU when the program got to its end: `isa-debug-exit` makes `2 * value + 1` of what is written.

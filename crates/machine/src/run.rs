@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use model::control::{Answer, Call, Health, Status, UndeclaredWrite};
 use release::ReleaseFolder;
 
-use crate::acceleration::{self, Acceleration, AccelerationChoice, Verdict};
+use crate::acceleration::{self, Acceleration, AccelerationChoice};
 use crate::control::{ControlClient, ControlError};
 use crate::error::{MachineError, io};
 use crate::folder::{VmFolder, names};
@@ -348,11 +348,12 @@ fn choose_acceleration(
     if options.acceleration == AccelerationChoice::Tcg {
         return Ok((Acceleration::Tcg, false));
     }
-    match (acceleration::detect(&options.qemu, &options.kvm_device, folder.path())?, options.acceleration) {
-        (Verdict::Works, choice) => Ok((Acceleration::Kvm, choice == AccelerationChoice::Automatic)),
-        (Verdict::Broken(why), AccelerationChoice::Kvm) => Err(MachineError::NoKvm { why }),
-        (Verdict::Broken(why), _) => {
-            notes(Note::Emulated { why });
+    let verdict = acceleration::detect(&options.qemu, &options.kvm_device, folder.path())?;
+    match (verdict.why(), options.acceleration) {
+        (None, choice) => Ok((Acceleration::Kvm, choice == AccelerationChoice::Automatic)),
+        (Some(why), AccelerationChoice::Kvm) => Err(MachineError::NoKvm { why: why.to_owned() }),
+        (Some(why), _) => {
+            notes(Note::Emulated { why: why.to_owned() });
             Ok((Acceleration::Tcg, false))
         }
     }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::acceleration::Acceleration;
+use crate::acceleration::{self, Acceleration, Verdict};
 use crate::error::{MachineError, io as io_error};
 use crate::folder::{VmFolder, names};
 use crate::note::Note;
@@ -179,8 +179,12 @@ impl Job {
 
     fn fall_back(&mut self, why: &str, shared: &Shared) -> Result<Process, MachineError> {
         self.acceleration = Acceleration::Tcg;
+        let process = Process::launch(self, shared)?;
+        // Only now is KVM to blame: what fails with TCG too has another reason. The next run need not find out again.
+        let program = (self.command)(Acceleration::Tcg).program;
+        acceleration::remember(&program, self.folder.path(), &Verdict::Broken(why.to_owned()));
         (self.notes)(Note::Emulated { why: why.to_owned() });
-        Process::launch(self, shared)
+        Ok(process)
     }
 }
 

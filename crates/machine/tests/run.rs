@@ -47,10 +47,21 @@ fn a_kvm_that_fails_its_probe_is_told_once_and_replaced() {
         assert_eq!(running.acceleration(), Acceleration::Tcg);
         assert_eq!(bench.notes(), [Note::Emulated { why: why.into() }]);
         running.kill_power().expect("ends");
-        // Remembered: a program that would pass now is not asked again.
-        let again =
-            acceleration::detect(&bench.options(words).qemu, &bench.options(words).kvm_device, &bench.vm());
-        assert_eq!(again.expect("detects"), acceleration::Verdict::Broken(why.into()));
+    }
+}
+
+#[test]
+fn a_failure_of_kvm_is_remembered_and_slowness_is_not() {
+    for (first, remembered) in [("probe-aborts", true), ("probe-hangs", false)] {
+        let bench = Bench::new();
+        let options = bench.options(first);
+        std::fs::create_dir(bench.vm()).expect("creates");
+        let detect =
+            || acceleration::detect(&options.qemu, &options.kvm_device, &bench.vm()).expect("detects");
+        assert!(detect().why().is_some());
+        // The same program gets through from now on.
+        fs::copy(bench.options("probe-works").qemu, &options.qemu).expect("copies");
+        assert_eq!(detect().why().is_some(), remembered, "{first}");
     }
 }
 
@@ -69,6 +80,9 @@ fn a_kvm_that_fails_while_it_runs_is_told_once_and_replaced() {
         assert_eq!(running.acceleration(), Acceleration::Tcg);
         assert_eq!(bench.notes(), [Note::Emulated { why: why.into() }], "{words}");
         assert_eq!(running.shutdown(timeouts()).expect("stops").method, StopMethod::Agent);
+        // The next run does not find out again.
+        let next = bench.run(bench.options(words)).expect("runs");
+        assert_eq!((next.acceleration(), bench.notes().len()), (Acceleration::Tcg, 2));
     }
 }
 

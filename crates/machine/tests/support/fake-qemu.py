@@ -3,6 +3,7 @@
 Behaviour comes from words in the first argument, QEMU's arguments follow:
   probe-works probe-aborts probe-hangs       what the KVM probe does
   kvm-internal-error kvm-silent kvm-aborts   what a run on KVM does
+  always-refuses                             a run never starts
   agent                                      an agent answers on the control port
   deaf-agent deaf-button deaf-monitor        who does not stop the machine when told to
   junk                                       the agent's port also carries junk
@@ -20,6 +21,10 @@ if "-bios" in arguments:
         time.sleep(60)
     sys.stderr.write("qemu: error: failed to set MSR 0x10a to 0x69\n")
     os.abort()
+
+if "always-refuses" in words:
+    sys.stderr.write("qemu: no\n")
+    sys.exit(1)
 
 if on_kvm and "kvm-aborts" in words:
     sys.stderr.write("qemu: error: KVM went away\n")
