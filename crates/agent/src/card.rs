@@ -28,7 +28,7 @@ pub fn render(definition: &Definition, status: &Status) -> String {
     if !contact.is_empty() {
         rows.push(("Support", contact.join("  ")));
     }
-    rows.push(("System", format!("{} …", status.root_hash.chars().take(16).collect::<String>())));
+    rows.push(("System", format!("{} ...", status.root_hash.chars().take(16).collect::<String>())));
     for (index, notice) in status.notices.iter().take(NOTICE_LIMIT).enumerate() {
         rows.push((if index == 0 { "Notice" } else { "" }, first_line(notice)));
     }
@@ -62,7 +62,8 @@ fn shown(text: &str) -> String {
     if text.chars().count() <= WIDTH {
         return text;
     }
-    text.chars().take(WIDTH - 1).chain(['…']).collect()
+    // Three dots: the kernel's console font has no ellipsis.
+    text.chars().take(WIDTH - 3).chain(['.'; 3]).collect()
 }
 
 #[cfg(test)]
@@ -100,7 +101,7 @@ mod tests {
   Address   10.0.2.15/24
   Open      https://10.0.2.15/
   Support   help@example.org
-  System    0123456789abcdef …
+  System    0123456789abcdef ...
 
 ";
         assert_eq!(card, expected);

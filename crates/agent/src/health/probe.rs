@@ -85,7 +85,7 @@ mod tests {
         let shell = |script: &str| {
             let command = ["sh", "-c", script].map(str::to_owned).to_vec();
             let check = check(Probe::Command { command, user: None });
-            round(&[check.clone()], &Accounts::default()).remove(0)
+            round(std::slice::from_ref(&check), &Accounts::default()).remove(0)
         };
         assert_eq!(shell("exit 0"), Ok(()));
         assert_eq!(
@@ -99,9 +99,9 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let port = listener.local_addr().expect("bound").port();
         let check = check(Probe::Tcp { port });
-        assert_eq!(round(&[check.clone()], &Accounts::default()), [Ok(())]);
+        assert_eq!(round(std::slice::from_ref(&check), &Accounts::default()), [Ok(())]);
         drop(listener);
         let refused = Err(format!("port {port} does not answer: connection refused"));
-        assert_eq!(round(&[check.clone()], &Accounts::default()), [refused]);
+        assert_eq!(round(std::slice::from_ref(&check), &Accounts::default()), [refused]);
     }
 }

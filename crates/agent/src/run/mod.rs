@@ -31,6 +31,8 @@ use crate::{boot, card, sys, undeclared};
 
 /// The main loop's beat: the card follows a change within it, and systemd's watchdog waits many times longer.
 const BEAT: Duration = Duration::from_secs(1);
+/// A kernel message may have written over the card: it is drawn again without a change too.
+const REDRAW: Duration = Duration::from_secs(30);
 /// The stack of a thread: none recurses deep, and sixteen of the default size would be 32 MiB of address space.
 const STACK: usize = 256 << 10;
 
@@ -104,11 +106,15 @@ pub fn main() -> io::Result<()> {
     notify::tell("READY=1");
     app.hub.broadcast(&Event::Hello(app.status()));
     let mut shown = String::new();
+    let mut drawn = Instant::now();
     loop {
         let card = card::render(&app.definition, &app.status());
         if card != shown {
-            draw(&card);
-            shown = card;
+            draw_on_serial_port(&card);
+        }
+        if card != shown || drawn.elapsed() > REDRAW {
+            draw_on_screen(&card);
+            (shown, drawn) = (card, Instant::now());
         }
         notify::tell("WATCHDOG=1");
         if sys::signal::wait(BEAT).is_some() {
@@ -206,16 +212,20 @@ fn undeclared_writes() -> Vec<UndeclaredWrite> {
     undeclared::find(Path::new("/"), &rendered.unwrap_or_default())
 }
 
-/// Draws on the screen, cleared and without cursor, and on the serial port, plain.
-fn draw(card: &str) {
-    let write = |path: &str, text: String| {
-        // A machine without this console has nothing to show on it.
-        let _absent =
-            File::options().write(true).open(path).and_then(|mut file| file.write_all(text.as_bytes()));
-    };
-    let lines = card.replace('\n', "\r\n");
-    write("/dev/tty1", format!("\x1b[?25l\x1b[H\x1b[2J{lines}"));
-    write("/dev/ttyS0", lines);
+/// Draws on the screen, cleared and without cursor.
+fn draw_on_screen(card: &str) {
+    write_to("/dev/tty1", &format!("\x1b[?25l\x1b[H\x1b[2J{}", card.replace('\n', "\r\n")));
+}
+
+/// Appends to what the serial port shows, which is a log for most people: once a change.
+fn draw_on_serial_port(card: &str) {
+    write_to("/dev/ttyS0", &card.replace('\n', "\r\n"));
+}
+
+fn write_to(console: &str, text: &str) {
+    // A machine without this console has nothing to show on it.
+    let _absent =
+        File::options().write(true).open(console).and_then(|mut file| file.write_all(text.as_bytes()));
 }
 
 fn uptime() -> Duration {

@@ -67,6 +67,8 @@ pub const START_RULES: &[BuiltinRule] = &[
         name: "services-of-a-writable-system",
         why: "what these keep between boots is volatile here, or kept by init",
         paths: &[
+            // Debian's empty list; its presence alone starts a program.
+            "/etc/modules-load.d/modules.conf",
             "/etc/systemd/system/sysinit.target.wants/systemd-network-generator.service",
             "/etc/systemd/system/sysinit.target.wants/systemd-pstore.service",
             "/etc/systemd/system/multi-user.target.wants/remote-fs.target",
