@@ -7,6 +7,9 @@ use model::definition::{Port, Protocol};
 /// Where systemd's `nftables.service` reads it.
 pub const PATH: &str = "/etc/nftables.conf";
 
+/// Name of the table in family `inet`.
+pub const TABLE: &str = "ampoule";
+
 /// The whole rule set.
 pub fn render(ports: &[Port]) -> String {
     let mut text = String::from(
@@ -58,7 +61,7 @@ mod tests {
             url_scheme: None,
         };
         let text = render(&[port(443, Protocol::Tcp, "web \" } accept\n"), port(514, Protocol::Udp, "logs")]);
-        assert!(text.contains("policy drop;"));
+        assert!(text.contains(&format!("table inet {TABLE} {{\n")) && text.contains("policy drop;"));
         assert!(text.contains("        tcp dport 443 accept comment \"web   accept\"\n"));
         assert!(text.contains("        udp dport 514 accept comment \"logs\"\n"));
         assert_eq!(text.matches("dport").count(), 4);

@@ -153,7 +153,8 @@ impl Renderer {
             file("/etc/issue", String::new()),
         ];
         if image == ImageNetwork::Unset {
-            let network = "[Match]\nType=ether\n\n[Network]\nDHCP=yes\n\n[DHCPv4]\nUseDomains=yes\n";
+            let network = "[Match]\nType=ether\n\n[Network]\nDHCP=yes\n\n\
+                [DHCPv4]\nClientIdentifier=mac\nUseDomains=yes\n";
             files.push(file("/etc/systemd/network/80-ampoule.network", network.to_owned()));
         }
         files.retain(|file| !self.definition.templates.iter().any(|template| template.target == file.path));

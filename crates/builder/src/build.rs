@@ -7,15 +7,18 @@ use std::path::{Path, PathBuf};
 
 use debian::deb::DebReader;
 use debian::lock::{Lock, LockedPackage};
+use image::qcow2::ClusterCache;
 use model::Definition;
 use release::documents::{ORIGINS, Origins, PackageFacts, SEALED_DOCUMENTS, files_by_package};
 use release::{ReleaseFolder, names};
 use tree::trim::Report;
 
 use crate::base::{self, Base, BaseError, BasePackage, BaseRequest};
+use crate::clusters::Clusters;
 use crate::compose::{self, ComposeError, GuestPrograms, rules};
 use crate::fetch::{FetchError, cached_path};
 use crate::mirror::{MirrorError, Mirrors};
+use crate::package_documents;
 use crate::progress::{Event, Progress, Step};
 use crate::seal::boot_files::{BootFiles, boot_files};
 use crate::seal::{self, Disks, Document, SealError, SealRequest};
@@ -75,6 +78,13 @@ pub enum BuildError {
         #[source]
         source: debian::deb::DebError,
     },
+    /// The packages' own documents can not be put together.
+    #[error("can not archive the documents of the packages")]
+    PackageDocuments {
+        /// Cause.
+        #[source]
+        source: std::io::Error,
+    },
     /// A file can not be opened.
     #[error("can not open `{path}`")]
     Open {
@@ -116,6 +126,10 @@ pub fn build(request: &BuildRequest<'_>, progress: &dyn Progress) -> Result<Rele
         ),
     });
 
+    let package_documents = package_documents::archive(&base.documents, &base.contents)
+        .map_err(|source| BuildError::PackageDocuments { source })?;
+    // Without a cache of clusters a build is slower and its bytes are the same.
+    let clusters = Clusters::open(&request.cache.join("clusters")).ok();
     let seal_request = SealRequest {
         definition,
         tree: composed.tree(),
@@ -123,9 +137,9 @@ pub fn build(request: &BuildRequest<'_>, progress: &dyn Progress) -> Result<Rele
         boot: &boot,
         init: &request.programs.init,
         lock_time: lock_time(request.lock),
-        documents: documents.for_release(request),
+        documents: documents.for_release(request, package_documents),
         disks: request.disks,
-        cluster_cache: None,
+        cluster_cache: clusters.as_ref().map(|clusters| clusters as &dyn ClusterCache),
         threads,
         output: request.output.to_owned(),
     };
@@ -264,7 +278,7 @@ impl Documents {
         composed.add_document(&origins, document)
     }
 
-    fn for_release(self, request: &BuildRequest<'_>) -> Vec<Document> {
+    fn for_release(self, request: &BuildRequest<'_>, package_documents: Vec<u8>) -> Vec<Document> {
         let settings = json(&request.definition.settings);
         vec![
             Document { name: names::LOCK, bytes: request.lock.to_text().into_bytes() },
@@ -272,6 +286,7 @@ impl Documents {
             Document { name: names::SETTINGS, bytes: settings },
             Document { name: names::TRIM, bytes: self.trim },
             Document { name: names::PACKAGES, bytes: self.packages },
+            Document { name: names::PACKAGE_DOCUMENTS, bytes: package_documents },
         ]
     }
 }

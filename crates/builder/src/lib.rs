@@ -5,11 +5,13 @@
 
 pub mod base;
 pub mod build;
+mod clusters;
 pub mod compose;
 pub mod configure;
 pub mod fetch;
 pub mod mirror;
 pub mod pack;
+mod package_documents;
 pub mod progress;
 pub mod resolve;
 pub mod sandbox;

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 
-use crate::definition::{self, Probe};
+use crate::definition::{self, Definition, Probe};
 use crate::parse::Parsed;
 use crate::problem::{File, Problem};
 use crate::settings::Setting;
@@ -62,15 +62,9 @@ pub fn check(parsed: &Parsed, surroundings: &dyn Surroundings) -> Vec<Problem> {
 /// the image, such as `apache2.service` and `getty@.service`.
 pub fn unknown_units(parsed: &Parsed, known: &BTreeSet<String>) -> Vec<Problem> {
     let definition = &parsed.definition;
-    let added: BTreeSet<&str> =
-        definition.units.add.iter().map(|path| path.rsplit('/').next().unwrap_or_default()).collect();
-    let is_known = |unit: &str| {
-        let has = |name: &str| known.contains(name) || added.contains(name);
-        has(unit) || instance_template(unit).is_some_and(|template| has(&template))
-    };
-    named_units(definition)
+    let added = added_units(definition);
+    missing_units(definition, known)
         .into_iter()
-        .filter(|(_, unit)| !is_known(unit))
         .filter_map(|(path, unit)| {
             let near = nearest(unit, added.iter().copied().chain(known.iter().map(String::as_str)));
             let hint = match near {
@@ -83,6 +77,21 @@ pub fn unknown_units(parsed: &Parsed, known: &BTreeSet<String>) -> Vec<Problem> 
             Some(Problem::new(parsed.spans.value(&path)?, message).hint(hint))
         })
         .collect()
+}
+
+/// The same without places: where the definition names each unit that is missing, and the unit.
+pub fn missing_units<'d>(definition: &'d Definition, known: &BTreeSet<String>) -> Vec<(String, &'d str)> {
+    let added = added_units(definition);
+    let is_known = |unit: &str| {
+        let has = |name: &str| known.contains(name) || added.contains(name);
+        has(unit) || instance_template(unit).is_some_and(|template| has(&template))
+    };
+    named_units(definition).into_iter().filter(|(_, unit)| !is_known(unit)).collect()
+}
+
+/// Names of the unit files beside the definition.
+fn added_units(definition: &Definition) -> BTreeSet<&str> {
+    definition.units.add.iter().map(|path| path.rsplit('/').next().unwrap_or_default()).collect()
 }
 
 struct Check<'c> {

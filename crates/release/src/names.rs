@@ -28,6 +28,8 @@ pub const TRIM: &str = "trim.json";
 pub const DEFINITION: &str = "definition.json";
 /// The packages of the image, from dpkg's status file.
 pub const PACKAGES: &str = "packages.json";
+/// Licences, changelogs and kernel options, which are not in the image: a tar archive, zstd.
+pub const PACKAGE_DOCUMENTS: &str = "package-documents.tar.zst";
 
 /// Longest name. Stops a manifest whose names do not fit into any file system's directory entry.
 pub const NAME_LIMIT: usize = 200;

@@ -15,19 +15,53 @@ const UNHEALTHY_PAUSE: Duration = Duration::from_secs(3);
 /// Pause when all is well.
 const HEALTHY_PAUSE: Duration = Duration::from_secs(10);
 
+/// How long the firewall may take to be loaded after the kernel started.
+const FIREWALL_GRACE: u32 = 60;
+
+/// What a check looks at.
+#[derive(Clone, Debug)]
+pub enum Subject {
+    /// What the maker declared.
+    Declared(HealthCheck),
+    /// The appliance's own firewall: open ports must never look healthy.
+    Firewall,
+}
+
+impl Subject {
+    /// All that is checked: the firewall first, then what is declared.
+    pub fn all(declared: &[HealthCheck]) -> Vec<Subject> {
+        let declared = declared.iter().cloned().map(Subject::Declared);
+        std::iter::once(Subject::Firewall).chain(declared).collect()
+    }
+
+    fn name(&self) -> &str {
+        match self {
+            Subject::Declared(check) => &check.name,
+            Subject::Firewall => "firewall",
+        }
+    }
+
+    fn grace(&self) -> Duration {
+        Duration::from_secs(match self {
+            Subject::Declared(check) => check.grace.into(),
+            Subject::Firewall => FIREWALL_GRACE.into(),
+        })
+    }
+}
+
 /// What one check is known to be.
 #[derive(Clone, Debug)]
 pub struct Tracked {
-    /// As declared.
-    pub check: HealthCheck,
+    /// What it looks at.
+    pub subject: Subject,
     has_passed: bool,
     last: Option<Result<(), String>>,
 }
 
 impl Tracked {
     /// A check that was not made yet.
-    pub fn new(check: HealthCheck) -> Tracked {
-        Tracked { check, has_passed: false, last: None }
+    pub fn new(subject: Subject) -> Tracked {
+        Tracked { subject, has_passed: false, last: None }
     }
 
     /// Takes a result in.
@@ -38,7 +72,7 @@ impl Tracked {
 
     /// Its state `since_boot` after the kernel started. Before its first pass a check may fail until its grace ends.
     pub fn state(&self, since_boot: Duration) -> CheckState {
-        let in_grace = !self.has_passed && since_boot < Duration::from_secs(self.check.grace.into());
+        let in_grace = !self.has_passed && since_boot < self.subject.grace();
         let (health, why) = match &self.last {
             Some(Ok(())) => (Health::Healthy, None),
             Some(Err(why)) if in_grace => (Health::Starting, Some(why.clone())),
@@ -46,7 +80,7 @@ impl Tracked {
             Some(Err(why)) => (Health::Unhealthy, Some(why.clone())),
             None => (Health::Starting, None),
         };
-        CheckState { name: self.check.name.clone(), health, why }
+        CheckState { name: self.subject.name().to_owned(), health, why }
     }
 }
 
@@ -78,12 +112,12 @@ mod tests {
     use super::*;
 
     fn tracked() -> Tracked {
-        Tracked::new(HealthCheck {
+        Tracked::new(Subject::Declared(HealthCheck {
             name: "web".to_owned(),
             probe: Probe::Tcp { port: 80 },
             timeout: 5,
             grace: 60,
-        })
+        }))
     }
 
     #[test]
@@ -103,6 +137,16 @@ mod tests {
         assert_eq!(check.state(Duration::from_secs(2)).health, Health::Healthy);
         check.record(Err("refused".to_owned()));
         assert_eq!(check.state(Duration::from_secs(3)).health, Health::Unhealthy);
+    }
+
+    #[test]
+    fn an_appliance_whose_firewall_is_not_loaded_is_never_healthy() {
+        let mut checks: Vec<Tracked> = Subject::all(&[]).into_iter().map(Tracked::new).collect();
+        checks[0].record(Err("the firewall is not loaded".to_owned()));
+        let states = |since| checks.iter().map(|check| check.state(since)).collect::<Vec<_>>();
+        assert_eq!(overall(&states(Duration::ZERO), 0), Health::Starting);
+        let late = states(Duration::from_secs(FIREWALL_GRACE.into()));
+        assert_eq!((overall(&late, 0), late[0].name.as_str()), (Health::Unhealthy, "firewall"));
     }
 
     #[test]

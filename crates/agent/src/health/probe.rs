@@ -8,22 +8,37 @@ use std::time::Duration;
 
 use model::definition::{HealthCheck, Probe};
 
-use super::http;
+use super::{Subject, http};
 use crate::accounts::Accounts;
+use crate::firewall::TABLE;
+use crate::sys::nftables;
 use crate::{process, units};
 
 /// Makes one attempt at each check; results in the same order. Units are asked for in one question: a process costs more
 /// than anything else here.
-pub fn round(checks: &[&HealthCheck], accounts: &Accounts) -> Vec<Result<(), String>> {
-    let names: Vec<&str> = checks
+pub fn round(subjects: &[Subject], accounts: &Accounts) -> Vec<Result<(), String>> {
+    let names: Vec<&str> = subjects
         .iter()
-        .filter_map(|check| match &check.probe {
-            Probe::Unit { unit } => Some(unit.as_str()),
+        .filter_map(|subject| match subject {
+            Subject::Declared(HealthCheck { probe: Probe::Unit { unit }, .. }) => Some(unit.as_str()),
             _ => None,
         })
         .collect();
     let states = units::states(&names);
-    checks.iter().map(|check| attempt(check, &states, accounts)).collect()
+    let one = |subject: &Subject| match subject {
+        Subject::Declared(check) => attempt(check, &states, accounts),
+        Subject::Firewall => firewall(),
+    };
+    subjects.iter().map(one).collect()
+}
+
+/// Asks the kernel, which knows better than the service that loaded the rules.
+fn firewall() -> Result<(), String> {
+    match nftables::has_table(TABLE) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err("the firewall is not loaded".to_owned()),
+        Err(error) => Err(format!("the kernel does not tell whether the firewall is loaded: {error}")),
+    }
 }
 
 fn attempt(check: &HealthCheck, units: &BTreeMap<String, String>, accounts: &Accounts) -> Result<(), String> {
@@ -61,8 +76,8 @@ fn run(command: &[String], user: Option<&str>, time: Duration, accounts: &Accoun
 mod tests {
     use super::*;
 
-    fn check(probe: Probe) -> HealthCheck {
-        HealthCheck { name: "check".to_owned(), probe, timeout: 5, grace: 0 }
+    fn check(probe: Probe) -> Subject {
+        Subject::Declared(HealthCheck { name: "check".to_owned(), probe, timeout: 5, grace: 0 })
     }
 
     #[test]
@@ -70,7 +85,7 @@ mod tests {
         let shell = |script: &str| {
             let command = ["sh", "-c", script].map(str::to_owned).to_vec();
             let check = check(Probe::Command { command, user: None });
-            round(&[&check], &Accounts::default()).remove(0)
+            round(&[check.clone()], &Accounts::default()).remove(0)
         };
         assert_eq!(shell("exit 0"), Ok(()));
         assert_eq!(
@@ -84,9 +99,9 @@ mod tests {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let port = listener.local_addr().expect("bound").port();
         let check = check(Probe::Tcp { port });
-        assert_eq!(round(&[&check], &Accounts::default()), [Ok(())]);
+        assert_eq!(round(&[check.clone()], &Accounts::default()), [Ok(())]);
         drop(listener);
         let refused = Err(format!("port {port} does not answer: connection refused"));
-        assert_eq!(round(&[&check], &Accounts::default()), [refused]);
+        assert_eq!(round(&[check.clone()], &Accounts::default()), [refused]);
     }
 }

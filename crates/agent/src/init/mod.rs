@@ -16,6 +16,7 @@ pub mod world;
 
 mod failures;
 mod finish;
+mod handover;
 pub mod prepare;
 mod root;
 
@@ -101,8 +102,9 @@ impl Steps {
     fn say(&self, text: &str) {
         if self.progress == Progress::Printed {
             report::tell_consoles(&format!(
-                "ampoule-init: {:>5} ms {text}\n",
-                self.started.elapsed().as_millis()
+                "ampoule-init: {:>5} ms {text} ({} so far)\n",
+                self.started.elapsed().as_millis(),
+                world::peak_memory()
             ));
         }
     }

@@ -73,6 +73,15 @@ impl ModuleIndex {
         ModuleIndex { files: files.collect(), aliases: aliases.collect() }
     }
 
+    /// The index with the aliases of those modules only whose path has one of `parts`. What they need stays known.
+    pub fn only_below(mut self, parts: &[&str]) -> ModuleIndex {
+        let is_below = |name: &String| {
+            self.files.get(name).is_some_and(|file| parts.iter().any(|part| file.path.contains(part)))
+        };
+        self.aliases.retain(|(_, name)| is_below(name));
+        self
+    }
+
     /// Whether the folder has the module.
     pub fn has(&self, name: &str) -> bool {
         self.files.contains_key(&module_name(name))
@@ -282,6 +291,20 @@ mod tests {
             kernel.loaded,
             ["virtio_pci_modern_dev.ko", "virtio.ko", "virtio_ring.ko", "virtio_pci.ko", "virtio_blk.ko"]
         );
+    }
+
+    #[test]
+    fn only_the_modules_of_some_folders_answer_devices() {
+        let index = ModuleIndex::parse(
+            "kernel/drivers/net/virtio_net.ko: kernel/net/core/failover.ko\nkernel/net/core/failover.ko:\n\
+             kernel/drivers/gpu/virtio-gpu.ko:\n",
+            "alias virtio:d00000001v* virtio_net\nalias virtio:d00000010v* virtio_gpu\n",
+        )
+        .only_below(&["drivers/net/"]);
+        let (mut loaded, mut kernel) = (Loaded::default(), FakeKernel::default());
+        let devices = ["virtio:d00000001v00001AF4", "virtio:d00000010v00001AF4"].map(str::to_owned);
+        loaded.answer_devices(&index, devices, &mut kernel);
+        assert_eq!(kernel.loaded, ["kernel/net/core/failover.ko", "kernel/drivers/net/virtio_net.ko"]);
     }
 
     #[test]

@@ -13,7 +13,8 @@ use super::block::DeviceFile;
 use super::data::{self, Candidate, DataProblem, Place, Prepared};
 use super::disks;
 use super::failures;
-use super::modules::{Loaded, ModuleIndex};
+use super::handover;
+use super::modules::{Found, Loaded, ModuleIndex};
 use super::report::Failure;
 use super::root::RootPartitions;
 use super::state::{self, make_directories};
@@ -50,13 +51,29 @@ impl RootModules {
             names.push("sr_mod");
         }
         load_each(&index, &folder, &names);
-        RootModules(std::thread::spawn(move || load_each(&index, &folder, &["btrfs"])))
+        RootModules(std::thread::spawn(move || {
+            load_each(&index, &folder, &["btrfs"]);
+            load_drivers(&folder);
+        }))
     }
 
     /// Waits for the rest.
     pub fn finish(self) -> Result<(), Failure> {
         self.0.join().map_err(|_| failures::files("btrfs", &io::Error::other("its module can not be loaded")))
     }
+}
+
+/// Drivers of the root that are loaded before systemd: the network has its interface when it is configured, and the agent
+/// its port when it starts. Everything else waits for udev.
+const EARLY_DRIVERS: [&str; 4] =
+    ["drivers/net/", "drivers/char/virtio_console", "drivers/char/hw_random/", "drivers/hv/"];
+
+/// Loads the early drivers of the devices there are.
+fn load_drivers(folder: &Path) {
+    let read = |name: &str| fs::read_to_string(folder.join(name)).unwrap_or_default();
+    let index = ModuleIndex::parse(&read("modules.dep"), &read("modules.alias")).only_below(&EARLY_DRIVERS);
+    let (mut loader, mut loaded) = (ModuleFolder(folder.to_owned()), Loaded::default());
+    while loaded.answer_devices(&index, disks::modaliases(), &mut loader) == Found::Devices {}
 }
 
 /// SCSI peripheral device type 5 (SPC-4, table 4).
@@ -84,6 +101,9 @@ pub fn mount_virtual_in(sysroot: &Path) -> Result<(), Failure> {
         ("devtmpfs", "dev", MountFlags::NOSUID, "mode=0755"),
         ("tmpfs", "run", usual, "mode=0755,size=20%"),
         ("tmpfs", "tmp", usual, "mode=1777"),
+        // What services expect, and systemd would start a program each for.
+        ("tmpfs", "run/lock", usual | MountFlags::NOEXEC, "mode=1777,size=5m"),
+        ("mqueue", "dev/mqueue", usual | MountFlags::NOEXEC, ""),
     ];
     for (kind, target, flags, options) in mounts {
         mount_virtual(kind, &sysroot.join(target), flags, options)
@@ -185,8 +205,9 @@ fn mask_generators(sysroot: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Mounts state directories, the journal and the machine's identity over their places.
+/// Mounts state directories, the journal and the machine's identity over their places, and tells systemd of it.
 pub fn bind_state(sysroot: &Path, definition: &Definition) -> Result<(), Failure> {
+    let mut mounts: Vec<String> = ["/data", "/var", "/var/log/journal", VOLATILE].map(str::to_owned).to_vec();
     let accounts = Accounts::load(sysroot).map_err(|error| failures::files("/etc/passwd", &error))?;
     let data = sysroot.join("data");
     let mut directories: Vec<_> = definition.state.iter().collect();
@@ -198,9 +219,11 @@ pub fn bind_state(sysroot: &Path, definition: &Definition) -> Result<(), Failure
         bind(&place, &sysroot.join(directory.path.trim_start_matches('/'))).map_err(|source| {
             failures::state(&state::StateError::Files { path: directory.path.clone(), source })
         })?;
+        mounts.push(directory.path.clone());
     }
     bind_journal(sysroot, &data, &accounts)
         .and_then(|()| ensure_machine_id(sysroot, &data))
+        .and_then(|()| handover::tell_systemd(sysroot, &mounts))
         .map_err(|error| failures::state(&error))
 }
 
@@ -215,6 +238,11 @@ fn bind_journal(sysroot: &Path, data: &Path, accounts: &Accounts) -> io::Result<
     let place = data.join("journal");
     if !place.is_dir() {
         make_directories(&place)?;
+        // The journal is written in place: copies of its blocks would scatter it all over the disk. Other file systems
+        // have no such flag, and need none.
+        let folder = fs::File::open(&place)?;
+        let _no_such_flag = rustix::fs::ioctl_getflags(&folder)
+            .and_then(|flags| rustix::fs::ioctl_setflags(&folder, flags | rustix::fs::IFlags::NOCOW));
         let Owner { user, group } = accounts.owner("root:systemd-journal").unwrap_or_default();
         std::os::unix::fs::chown(&place, Some(user), Some(group))?;
         fs::set_permissions(&place, fs::Permissions::from_mode(0o2755))?;

@@ -128,6 +128,13 @@ pub fn mount_virtual(kind: &str, target: &Path, flags: MountFlags, options: &str
     Ok(mount(kind, target, kind, flags, options.as_c_str())?)
 }
 
+/// The most memory this program has had resident, as the kernel writes it.
+pub fn peak_memory() -> String {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    peak.unwrap_or("unknown").split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// Kernel messages that are in the buffer now, those about verity corruption only.
 pub fn corrupted_blocks() -> Vec<String> {
     use std::io::Read;

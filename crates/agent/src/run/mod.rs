@@ -24,7 +24,7 @@ use model::control::{Event, Health, Status, UndeclaredWrite};
 
 use crate::accounts::Accounts;
 use crate::facts::{FACTS_PATH, Facts};
-use crate::health::{self, Tracked, probe};
+use crate::health::{self, Subject, Tracked, probe};
 use crate::render::{LIST_PATH, Renderer};
 use crate::settings::change::Settings;
 use crate::{boot, card, sys, undeclared};
@@ -74,7 +74,7 @@ pub fn main() -> io::Result<()> {
         summary: Mutex::new(Summary { version: settings.version(), hostname: settings.hostname() }),
         settings: Mutex::new(settings),
         live: Mutex::new(Live {
-            checks: definition.health.iter().cloned().map(Tracked::new).collect(),
+            checks: Subject::all(&definition.health).into_iter().map(Tracked::new).collect(),
             corrupted: Vec::new(),
         }),
         definition,
@@ -168,8 +168,8 @@ fn watch_health(app: &App, nudged: &Receiver<()>) {
     loop {
         let began = Instant::now();
         let change = app.change_count.load(Ordering::Acquire);
-        let checks: Vec<_> = lock(&app.live).checks.iter().map(|tracked| tracked.check.clone()).collect();
-        let results = probe::round(&checks.iter().collect::<Vec<_>>(), &app.accounts);
+        let checks: Vec<_> = lock(&app.live).checks.iter().map(|tracked| tracked.subject.clone()).collect();
+        let results = probe::round(&checks, &app.accounts);
         let is_calm = change.is_multiple_of(2) && app.change_count.load(Ordering::Acquire) == change;
         if is_calm {
             lock(&app.live)

@@ -6,5 +6,6 @@ pub mod addresses;
 pub mod devmapper;
 pub mod ioctl;
 pub mod namespace;
+pub mod nftables;
 pub mod signal;
 pub mod spawn;

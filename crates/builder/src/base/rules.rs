@@ -10,6 +10,7 @@ pub fn document_patterns() -> Vec<Pattern> {
         "/usr/share/doc/*/changelog.Debian.gz",
         "/usr/share/doc/*/changelog.Debian.*.gz",
         "/usr/share/doc/*/changelog.gz",
+        "/boot/config-*",
     ])
 }
 

@@ -3,6 +3,7 @@
 //! Everything happens on the tree value; nothing is written to the building machine. What compose cannot do in
 //! memory (maintainer scripts) happened in the base already.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 
@@ -16,6 +17,8 @@ pub mod install_section;
 mod place;
 pub mod rules;
 mod sealed;
+mod start;
+mod start_rules;
 pub mod units;
 
 use accounts::{AccountError, Accounts};
@@ -65,6 +68,14 @@ pub enum ComposeError {
         unit: String,
         /// The most similar unit there is.
         near: Option<String>,
+    },
+    /// Units that the definition names and that nothing brings.
+    #[error("the image has no unit {}", units.iter().map(|unit| format!("`{unit}`")).collect::<Vec<_>>().join(", "))]
+    UnknownUnits {
+        /// Their names.
+        units: Vec<String>,
+        /// All unit files of the image.
+        known: BTreeSet<String>,
     },
     /// The unit has no `[Install]` section.
     #[error("unit `{unit}` can not be enabled: it has no [Install] section")]
@@ -160,8 +171,8 @@ pub fn compose<'a>(
     place::place_templates(&mut draft, folder, &definition.templates)?;
     check_owners(definition, &accounts)?;
     sealed::seal_in(&mut draft, definition, programs)?;
-    units::apply_units(&mut draft, folder, &definition.units)?;
     check_referenced_units(&draft, definition)?;
+    units::apply_units(&mut draft, folder, &definition.units)?;
     let removed = trim(&mut draft, definition)?;
     Ok(Composed { draft, removed })
 }
@@ -201,30 +212,20 @@ fn check_owners(definition: &Definition, accounts: &Accounts) -> Result<(), Comp
     Ok(())
 }
 
-/// Units that settings restart and health checks look at have to exist.
+/// Every unit that the definition names has to exist; all that do not are told at once.
 fn check_referenced_units(draft: &Draft<'_>, definition: &Definition) -> Result<(), ComposeError> {
     let known = units::known_units(draft);
-    let is_known = |unit: &str| {
-        known.contains(unit)
-            || unit.split_once('@').is_some_and(|(stem, rest)| {
-                rest.rsplit_once('.').is_some_and(|(_, kind)| known.contains(&format!("{stem}@.{kind}")))
-            })
-    };
-    let from_settings =
-        definition.settings.iter().flat_map(|setting| setting.restarts.iter().chain(&setting.reloads));
-    let from_health = definition.health.iter().filter_map(|check| match &check.probe {
-        model::definition::Probe::Unit { unit } => Some(unit),
-        _ => None,
-    });
-    match from_settings.chain(from_health).find(|unit| !is_known(unit)) {
-        Some(unit) => Err(ComposeError::UnknownUnit { unit: unit.clone(), near: None }),
-        None => Ok(()),
+    let missing = model::check::missing_units(definition, &known);
+    if missing.is_empty() {
+        return Ok(());
     }
+    let units = missing.into_iter().map(|(_, unit)| unit.to_owned()).collect();
+    Err(ComposeError::UnknownUnits { units, known })
 }
 
 fn trim(draft: &mut Draft<'_>, definition: &Definition) -> Result<tree::trim::Report, ComposeError> {
     if let Some(rule) = rules::unknown_kept_rules(&definition.trim).into_iter().next() {
-        let known = rules::BUILTIN_RULES.iter().map(|rule| rule.name).collect::<Vec<_>>().join(", ");
+        let known = rules::builtin_rules().map(|rule| rule.name).collect::<Vec<_>>().join(", ");
         return Err(ComposeError::UnknownTrimRule { rule, known });
     }
     let rules = rules::compose_rules(&definition.trim, &draft.tree)?;

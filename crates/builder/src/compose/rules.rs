@@ -5,6 +5,7 @@ use tree::trim::{Emptied, Rule, Stage};
 use tree::{Origin, Pattern, Tree};
 
 use super::ComposeError;
+use super::start_rules::START_RULES;
 
 /// When a rule is applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +35,8 @@ pub struct BuiltinRule {
     pub unless: &'static [&'static str],
 }
 
-const NO_RULE: BuiltinRule = BuiltinRule {
+/// The empty rule, for tables.
+pub(super) const NO_RULE: BuiltinRule = BuiltinRule {
     name: "",
     why: "",
     phase: Phase::Compose,
@@ -45,7 +47,12 @@ const NO_RULE: BuiltinRule = BuiltinRule {
 };
 
 /// All of them, in the order in which they are applied. A file counts for the first rule that names it.
-pub const BUILTIN_RULES: &[BuiltinRule] = &[
+pub fn builtin_rules() -> impl Iterator<Item = &'static BuiltinRule> {
+    FILE_RULES.iter().chain(START_RULES)
+}
+
+/// Rules about files as such.
+const FILE_RULES: &[BuiltinRule] = &[
     BuiltinRule {
         name: "documentation",
         why: "nobody reads manuals inside an appliance; changelogs and licences stay in the release's documents",
@@ -109,7 +116,7 @@ pub const BUILTIN_RULES: &[BuiltinRule] = &[
         name: "kernel-build-files",
         why: "symbol maps and build options are for kernel developers; the options stay in the release's documents",
         phase: Phase::Unpack,
-        paths: &["/boot/System.map-*", "/usr/lib/linux-image-*/**", "/usr/lib/debug/**"],
+        paths: &["/boot/System.map-*", "/boot/config-*", "/usr/lib/linux-image-*/**", "/usr/lib/debug/**"],
         ..NO_RULE
     },
     BuiltinRule {
@@ -330,7 +337,13 @@ pub const BUILTIN_RULES: &[BuiltinRule] = &[
             "/usr/lib/systemd/system-generators/systemd-gpt-auto-generator",
             "/usr/lib/systemd/system-generators/systemd-hibernate-resume-generator",
             "/usr/lib/systemd/system-generators/systemd-integritysetup-generator",
+            "/usr/lib/systemd/system-generators/systemd-import-generator",
+            "/usr/lib/systemd/system-generators/systemd-factory-reset-generator",
             "/usr/lib/systemd/system-generators/systemd-rc-local-generator",
+            "/usr/lib/systemd/system-generators/systemd-run-generator",
+            "/usr/lib/systemd/system-generators/systemd-ssh-generator",
+            "/usr/lib/systemd/system-generators/systemd-system-update-generator",
+            "/usr/lib/systemd/system-generators/systemd-tpm2-generator",
             "/usr/lib/systemd/system-generators/systemd-veritysetup-generator",
         ],
         ..NO_RULE
@@ -413,12 +426,12 @@ pub fn compose_rules(trim: &Trim, tree: &Tree) -> Result<Vec<Rule>, ComposeError
 
 /// Names in `trim.keep` that no built in rule has.
 pub fn unknown_kept_rules(trim: &Trim) -> Vec<String> {
-    let is_known = |name: &&String| BUILTIN_RULES.iter().any(|rule| rule.name == **name);
+    let is_known = |name: &&String| builtin_rules().any(|rule| rule.name == **name);
     trim.keep.iter().filter(|name| !is_known(name)).cloned().collect()
 }
 
 fn kept_builtin(trim: &Trim) -> impl Iterator<Item = &'static BuiltinRule> {
-    BUILTIN_RULES.iter().filter(|rule| !trim.keep.iter().any(|kept| kept == rule.name))
+    builtin_rules().filter(|rule| !trim.keep.iter().any(|kept| kept == rule.name))
 }
 
 struct Parts<'a> {
@@ -468,13 +481,13 @@ mod tests {
 
     #[test]
     fn every_builtin_rule_compiles_and_has_its_own_name() {
-        let mut names: Vec<&str> = BUILTIN_RULES.iter().map(|rule| rule.name).collect();
-        for rule in BUILTIN_RULES {
+        let mut names: Vec<&str> = builtin_rules().map(|rule| rule.name).collect();
+        for rule in builtin_rules() {
             compile_builtin(rule).unwrap();
         }
         names.sort_unstable();
         names.dedup();
-        assert_eq!(names.len(), BUILTIN_RULES.len());
+        assert_eq!(names.len(), builtin_rules().count());
     }
 
     #[test]

@@ -100,7 +100,8 @@ pub fn seal_in(
     }
     state_directories(draft, definition)?;
     close_ways_in(draft)?;
-    network(draft)
+    network(draft)?;
+    super::start::arrange(draft)
 }
 
 /// State directories are mount points, so they exist in the image even when no package makes them.
@@ -164,21 +165,12 @@ fn lock_line(line: &str) -> String {
     fields.join(":")
 }
 
-/// DHCP on every Ethernet interface, and name resolution through systemd-resolved, unless the image already has a
-/// network of its own.
+/// systemd-networkd, which the agent tells to use DHCP unless the image has a network of its own, and name resolution
+/// through systemd-resolved.
 fn network(draft: &mut Draft<'_>) -> Result<(), ComposeError> {
     let origin = generated("network");
-    let text = Attributes { owner: ROOT, mode: 0o644 };
     let known = super::units::known_units(draft);
-    let has_own = draft.tree.entries.keys().any(|path| {
-        path.parent().is_some_and(|parent| parent.as_str() == "etc/systemd/network")
-            && path.name().ends_with(".network")
-    });
     if known.contains("systemd-networkd.service") {
-        if !has_own {
-            let dhcp = "[Match]\nType=ether\n\n[Network]\nDHCP=yes\n\n[DHCPv4]\nClientIdentifier=mac\n";
-            draft.put_bytes("/usr/lib/systemd/network/80-ampoule.network", dhcp, text, &origin)?;
-        }
         enable(draft, "systemd-networkd.service", &origin)?;
         // Services wait for the network themselves; holding the whole boot back helps nobody.
         mask(draft, "systemd-networkd-wait-online.service", &origin)?;

@@ -194,7 +194,7 @@ pub fn seal(request: SealRequest<'_>, progress: &dyn Progress) -> Result<Sealed,
         data_size: request.definition.resources.data.0,
     })
     .map_err(SealError::Disk)?;
-    write_disks(&request, &layout, &mut draft, progress)?;
+    write_disks(&request, &layout, &root_name, &mut draft, progress)?;
 
     let manifest = Manifest {
         format: release::manifest::FORMAT,
@@ -219,7 +219,7 @@ pub fn seal(request: SealRequest<'_>, progress: &dyn Progress) -> Result<Sealed,
 /// The kernel's command line. The root hash makes a UKI boot its own root and no other.
 fn command_line(root_hash: &Sha256Digest) -> String {
     format!(
-        "roothash={root_hash} console=tty0 console=ttyS0,115200 quiet loglevel=4 panic=10 \
+        "roothash={root_hash} console=tty0 console=ttyS0,115200 quiet loglevel=4 panic=10 net.ifnames=0 \
          systemd.show_status=no systemd.gpt_auto=no systemd.getty_auto=no"
     )
 }
@@ -336,10 +336,12 @@ fn make_esp(uki_name: &str, uki: &[u8], loader: &[u8], derived: &Derived) -> Res
     esp::write(&files, &esp::Options { volume_id, size: esp::size_for(&files) }).map_err(SealError::Esp)
 }
 
-/// Writes the disks side by side: hashing the raw one and compressing the other use a core each.
+/// Writes the disks side by side: hashing the raw one and compressing the other use a core each. Files are synced as
+/// soon as they are written, while the processors work on the next; publishing then has little left to wait for.
 fn write_disks(
     request: &SealRequest<'_>,
     layout: &disk::Disk<'_>,
+    root: &ArtifactName,
     draft: &mut ReleaseDraft,
     progress: &dyn Progress,
 ) -> Result<(), SealError> {
@@ -348,24 +350,36 @@ fn write_disks(
     }
     progress.report(Event::Started { step: Step::Disk, total: None, unit: "bytes" });
     let (raw_name, qcow2_name) = (constant_name(names::DISK_RAW), constant_name(names::DISK_QCOW2));
-    let (raw_path, qcow2_path) = (draft.path_of(&raw_name), draft.path_of(&qcow2_name));
-    let (raw, qcow2) = std::thread::scope(|scope| {
-        let raw = request.disks.raw.then(|| scope.spawn(|| write_raw(layout, raw_path)));
-        let qcow2 = request.disks.qcow2.then(|| write_qcow2(request, layout, qcow2_path));
-        (raw.map(|thread| thread.join().expect("BUG: writing the raw disk panicked")), qcow2)
-    });
+    let (root_path, raw_path) = (draft.path_of(root), draft.path_of(&raw_name));
     let mut sizes = Vec::new();
-    if let Some((digest, size)) = raw.transpose()? {
+    let raw = std::thread::scope(|scope| -> Result<_, SealError> {
+        let raw = request.disks.raw.then(|| scope.spawn(|| write_raw(layout, raw_path)));
+        let synced_root = scope.spawn(|| sync(root_path));
+        if request.disks.qcow2 {
+            write_qcow2(request, layout, draft.path_of(&qcow2_name))?;
+            draft.add(&qcow2_name, Purpose::Disk)?;
+            sizes.push(format!("qcow2 {}", model::ByteSize(file_size(draft, &qcow2_name)?)));
+        }
+        joined(synced_root)?;
+        raw.map(joined).transpose()
+    })?;
+    if let Some((digest, size)) = raw {
         draft.add_with_digest(&raw_name, Purpose::Disk, digest, size)?;
-        sizes.push(format!("raw {}", model::ByteSize(size)));
-    }
-    if qcow2.transpose()?.is_some() {
-        draft.add(&qcow2_name, Purpose::Disk)?;
-        sizes.push(format!("qcow2 {}", model::ByteSize(file_size(draft, &qcow2_name)?)));
+        sizes.insert(0, format!("raw {}", model::ByteSize(size)));
     }
     progress
         .report(Event::Finished { step: Step::Disk, summary: format!("wrote disks: {}", sizes.join(", ")) });
     Ok(())
+}
+
+fn joined<T>(thread: std::thread::ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+fn sync(path: PathBuf) -> Result<(), SealError> {
+    File::open(&path)
+        .and_then(|file| file.sync_all())
+        .map_err(|source| SealError::Write { path: path.clone(), source })
 }
 
 /// Writes the sparse raw disk and computes its digest from the layout, without reading the file back.
@@ -373,14 +387,25 @@ fn write_raw(layout: &disk::Disk<'_>, path: PathBuf) -> Result<(Sha256Digest, u6
     let error = |source| SealError::Write { path: path.clone(), source };
     let mut file = File::create_new(&path).map_err(error)?;
     layout.write(&mut file).map_err(error)?;
-    let (mut hasher, mut offset, mut buffer) = (Sha256::new(), 0, vec![0; 1 << 20]);
+    let digest = std::thread::scope(|scope| {
+        let synced = scope.spawn(|| file.sync_all());
+        let digest = digest_of(layout)?;
+        joined(synced)?;
+        Ok(digest)
+    });
+    Ok((digest.map_err(error)?, layout.size()))
+}
+
+fn digest_of(layout: &disk::Disk<'_>) -> io::Result<Sha256Digest> {
+    // Small enough to stay in the processor's cache between being filled and being hashed.
+    let (mut hasher, mut offset, mut buffer) = (Sha256::new(), 0, vec![0; 1 << 18]);
     while offset < layout.size() {
         let count = (layout.size() - offset).min(buffer.len() as u64) as usize;
-        layout.read_exact_at(&mut buffer[..count], offset).map_err(error)?;
+        layout.read_exact_at(&mut buffer[..count], offset)?;
         hasher.update(&buffer[..count]);
         offset += count as u64;
     }
-    Ok((Sha256Digest(hasher.finalize().into()), layout.size()))
+    Ok(Sha256Digest(hasher.finalize().into()))
 }
 
 fn write_qcow2(request: &SealRequest<'_>, layout: &disk::Disk<'_>, path: PathBuf) -> Result<(), SealError> {

@@ -29,8 +29,15 @@ const ALWAYS: &[&str] = &["dm_mod", "dm_verity", "erofs"];
 
 /// Loaded before the others when the kernel has them as modules: checksums that dm-verity and erofs ask for by the name
 /// of the algorithm, which no dependency tells, and disks that no device asks for by alias early enough.
-const BEFORE: &[&str] =
-    &["crc32c_generic", "crc32c_intel", "sha256_generic", "sha256_ssse3", "virtio_pci", "virtio_blk", "sd_mod"];
+const BEFORE: &[&str] = &[
+    "crc32c_generic",
+    "crc32c_intel",
+    "sha256_generic",
+    "sha256_ssse3",
+    "virtio_pci",
+    "virtio_blk",
+    "sd_mod",
+];
 
 /// Modules for the initrd.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

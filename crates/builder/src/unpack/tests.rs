@@ -121,6 +121,7 @@ fn rule(paths: &[&str]) -> Rule {
         why: "a test".into(),
         paths: paths.iter().map(|text| text.parse().unwrap()).collect(),
         except: Vec::new(),
+        packages: Vec::new(),
         stage: Stage::Early,
         emptied: Emptied::Keep,
     }

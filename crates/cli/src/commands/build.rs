@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 
 use builder::base::BaseError;
 use builder::build::{BaseCache, BuildError, BuildRequest, build};
-use builder::compose::GuestPrograms;
+use builder::compose::{ComposeError, GuestPrograms};
 use builder::fetch::FetchError;
 use builder::mirror::Mirrors;
 use builder::seal::Disks;
+use model::check::unknown_units;
 use release::ReleaseFolder;
 use serde_json::json;
 
@@ -48,7 +49,13 @@ pub fn run(args: &BuildArgs, printer: &Printer) -> Result<(), Failure> {
         },
         output: &args.output,
     };
-    let release = build(&request, printer).map_err(|error| build_failure(error, &args.output))?;
+    let release = build(&request, printer).map_err(|error| match error {
+        // The builder knows which units there are, and the definition where each one is named.
+        BuildError::Compose(ComposeError::UnknownUnits { known, .. }) => {
+            checked.problems_failure(&unknown_units(&checked.parsed, &known))
+        }
+        error => build_failure(error, &args.output),
+    })?;
     show(&release, printer);
     Ok(())
 }

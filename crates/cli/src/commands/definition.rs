@@ -16,6 +16,15 @@ pub struct Checked {
     pub parsed: Parsed,
     /// The folder it is in.
     pub folder: PathBuf,
+    file: PathBuf,
+    text: String,
+}
+
+impl Checked {
+    /// Problems that were found later, at their places.
+    pub fn problems_failure(&self, problems: &[Problem]) -> Failure {
+        problems_failure(problems, &self.file, &self.text)
+    }
 }
 
 /// Reads and checks the definition at a folder or file.
@@ -33,7 +42,7 @@ pub fn read_definition(place: &Path) -> Result<Checked, Failure> {
     let parsed = parse(&text).map_err(|problems| problems_failure(&problems, &file, &text))?;
     let problems = check(&parsed, &Beside { folder: &folder });
     if problems.is_empty() {
-        Ok(Checked { parsed, folder })
+        Ok(Checked { parsed, folder, file, text })
     } else {
         Err(problems_failure(&problems, &file, &text))
     }

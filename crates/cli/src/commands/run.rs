@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use machine::{
-    Boot, ControlClient, Forward, HostPort, Keep, Note, Progress, RunOptions, Running, StopTimeouts,
-    Stopped, folder::names, seed,
+    Boot, ControlClient, Forward, HostPort, Keep, Note, Progress, RunOptions, Running, StopTimeouts, Stopped,
+    folder::names, seed,
 };
 use model::control::{Answer, Call, Health, Status, UndeclaredWrite};
 use model::definition::Protocol;

@@ -12,8 +12,11 @@ pub fn status(status: &Status) -> String {
     let mut line = |label: &str, value: &str| text.push_str(&format!("{label:<12}{value}\n"));
     line("appliance", &status.appliance);
     line("host name", &status.hostname);
-    line("addresses", &status.addresses.join(", "));
-    line("pages", &status.urls.join(", "));
+    // The network may come up after the checks pass.
+    if !status.addresses.is_empty() {
+        line("addresses", &status.addresses.join(", "));
+        line("pages", &status.urls.join(", "));
+    }
     line("root hash", &status.root_hash);
     line("settings", &format!("version {}", status.settings_version));
     line("up for", &duration(status.uptime));
@@ -43,7 +46,7 @@ pub fn check_state(check: &CheckState) -> String {
 /// How an appliance was stopped.
 pub fn stop_method(method: StopMethod) -> &'static str {
     match method {
-        StopMethod::Already => "already",
+        StopMethod::Already => "by itself, or from elsewhere",
         StopMethod::Agent => "cleanly",
         StopMethod::PowerButton => "by the power button",
         StopMethod::Quit => "by ending QEMU: a power cut for the appliance",
