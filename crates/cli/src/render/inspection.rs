@@ -2,8 +2,8 @@
 
 use model::ByteSize;
 use model::definition::{Definition, Port, Protocol};
-use model::settings::validate::{is_required, rule};
 use model::settings::Setting;
+use model::settings::validate::{is_required, rule};
 use release::inspect::{FileFacts, Inspection, Privileged, UnitState, Verified};
 
 use super::table;
@@ -246,6 +246,9 @@ mod tests {
         let definition = model::parse::parse(text).expect("the definition is good").definition;
         let sources: Vec<String> =
             definition.settings.iter().map(|setting| first_value(setting, &definition.settings)).collect();
-        assert_eq!(sources, ["generated", "made with its certificate", "optional", "generated", "to be given"]);
+        assert_eq!(
+            sources,
+            ["generated", "made with its certificate", "optional", "generated", "to be given"]
+        );
     }
 }
