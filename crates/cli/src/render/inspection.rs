@@ -2,8 +2,8 @@
 
 use model::ByteSize;
 use model::definition::{Definition, Port, Protocol};
-use model::settings::validate::rule;
-use model::settings::{Kind, Setting};
+use model::settings::Setting;
+use model::settings::validate::{is_required, rule};
 use release::inspect::{FileFacts, Inspection, Privileged, UnitState, Verified};
 
 use super::table;
@@ -157,8 +157,8 @@ fn privileged(files: &[Privileged]) -> String {
 
 fn settings(definition: &Definition) -> String {
     let row = |setting: &Setting| {
-        let source = first_value(setting, &definition.settings);
         let rule = rule(&setting.kind);
+        let source = first_value(setting, &definition.settings);
         vec![setting.name.clone(), rule.trim_end_matches(" is expected").to_owned(), source]
     };
     table(&definition.settings.iter().map(row).collect::<Vec<_>>())
@@ -166,16 +166,12 @@ fn settings(definition: &Definition) -> String {
 
 /// Where a setting's value comes from when nobody sets one.
 fn first_value(setting: &Setting, all: &[Setting]) -> String {
-    // A certificate is made together with its key.
-    let is_key_of = |other: &Setting| {
-        other.generate.is_some()
-            && matches!(&other.kind, Kind::Certificate { key: Some(key) } if *key == setting.name)
-    };
-    match &setting.default {
-        Some(value) => format!("default {value}"),
-        None if setting.generate.is_some() || all.iter().any(is_key_of) => "generated".to_owned(),
-        None if setting.optional => "optional".to_owned(),
-        None => "to be given".to_owned(),
+    match (&setting.default, setting.generate) {
+        (Some(value), _) => format!("default {value}"),
+        (None, Some(_)) => "generated".to_owned(),
+        (None, None) if setting.optional => "optional".to_owned(),
+        (None, None) if is_required(setting, all) => "to be given".to_owned(),
+        (None, None) => "made with its certificate".to_owned(),
     }
 }
 
@@ -250,6 +246,9 @@ mod tests {
         let definition = model::parse::parse(text).expect("the definition is good").definition;
         let sources: Vec<String> =
             definition.settings.iter().map(|setting| first_value(setting, &definition.settings)).collect();
-        assert_eq!(sources, ["generated", "generated", "optional", "generated", "to be given"]);
+        assert_eq!(
+            sources,
+            ["generated", "made with its certificate", "optional", "generated", "to be given"]
+        );
     }
 }
