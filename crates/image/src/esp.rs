@@ -3,6 +3,9 @@
 //! Volume id, label and times are given, never drawn or taken from a clock. Files are written in path order, so that
 //! the order they are listed in changes nothing.
 
+mod dots;
+mod geometry;
+
 use std::collections::BTreeMap;
 use std::io::{self, Cursor, Read, Seek, SeekFrom, Write};
 
@@ -100,6 +103,7 @@ pub fn write(files: &[(TreePath, &[u8])], options: &Options) -> Result<Vec<u8>, 
         file.write_all(content).and_then(|()| file.flush()).map_err(access(&path))?;
     }
     file_system.unmount().map_err(access(&root))?;
+    dots::mend(&mut bytes);
     Ok(bytes)
 }
 
@@ -181,6 +185,7 @@ fn cluster_size(size: u64) -> u32 {
 }
 
 fn open(esp: &dyn ReadAt) -> io::Result<FileSystem<Reader<'_>>> {
+    geometry::check(esp)?;
     FileSystem::new(Reader { esp, position: 0 }, FsOptions::new().time_provider(&FIXED_TIME))
 }
 
