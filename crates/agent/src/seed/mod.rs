@@ -15,6 +15,8 @@ use crate::settings::document::DOCUMENT_LIMIT;
 
 /// The label, in any case.
 pub const LABEL: &str = "AMPOULE-SEED";
+/// The label as `ampoule run --seed` writes it, where only eleven characters have room.
+pub const SHORT_LABEL: &str = "AMPOULESEED";
 /// The file.
 pub const FILE_NAME: &str = "settings.toml";
 
@@ -74,7 +76,7 @@ fn is_seed_label(label: &[u8]) -> bool {
     // FAT labels have 11 characters; `AMPOULE-SEED` has 12 and is cut by every tool that writes one.
     let label = String::from_utf8_lossy(label);
     let label = label.trim_end_matches([' ', '\0']);
-    label.eq_ignore_ascii_case(LABEL) || label.eq_ignore_ascii_case(&LABEL[..11])
+    [LABEL, &LABEL[..11], SHORT_LABEL].iter().any(|known| label.eq_ignore_ascii_case(known))
 }
 
 fn check_length(length: u64) -> Result<usize, SeedError> {
