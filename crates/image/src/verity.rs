@@ -95,6 +95,9 @@ pub enum VerityError {
     },
 }
 
+/// Hash blocks with their numbers, as one worker makes them.
+type NumberedBlocks = Vec<(u64, Vec<u8>)>;
+
 /// Builds a tree while its data streams by.
 ///
 /// Threads take batches from a bounded queue, so that memory stays bounded when data comes faster than it is hashed.
@@ -104,7 +107,7 @@ pub struct VerityBuilder {
     length: u64,
     batches: u64,
     queue: mpsc::SyncSender<(u64, Vec<u8>)>,
-    workers: Vec<JoinHandle<Vec<(u64, Vec<u8>)>>>,
+    workers: Vec<JoinHandle<NumberedBlocks>>,
     hashed: mpsc::Receiver<Vec<u8>>,
 }
 

@@ -46,7 +46,8 @@ impl Fixture {
         let metadata = Metadata { mode, ..Metadata::default() };
         let entry = Entry { metadata, node, origin: Origin::Generator("test".to_owned()) };
         let path: TreePath = path.parse().expect("a path of a test");
-        &mut self.tree.entries.entry(path).insert_entry(entry).into_mut().metadata
+        self.tree.entries.insert(path.clone(), entry);
+        &mut self.tree.entries.get_mut(&path).expect("inserted just now").metadata
     }
 
     pub fn directory(&mut self, path: &str) -> &mut Metadata {
