@@ -1,5 +1,10 @@
 //! The `ampoule` command: parse, call, render.
 
+#![allow(
+    clippy::result_large_err,
+    reason = "a command fails once, and its failure is shown, not passed around"
+)]
+
 use std::process::ExitCode;
 use std::sync::Arc;
 

@@ -416,7 +416,7 @@ pub fn compose_rules(trim: &Trim, tree: &Tree) -> Result<Vec<Rule>, ComposeError
             .any(|entry| matches!(&entry.origin, Origin::Package(package) if package == *name))
     };
     let builtin = kept_builtin(trim)
-        .filter(|rule| rule.phase == Phase::Compose && !rule.unless.iter().any(|name| has_package(&name)))
+        .filter(|rule| rule.phase == Phase::Compose && !rule.unless.iter().any(&has_package))
         .map(compile_builtin);
     let own = trim.rules.iter().map(|rule| {
         let own = Parts { paths: &rule.paths, except: &rule.except, packages: &rule.packages };

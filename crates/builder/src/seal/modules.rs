@@ -93,9 +93,7 @@ pub fn select_modules(
         let Some((path, needs)) = by_name.get(name) else { continue };
         let flat: Vec<&str> = needs.iter().map(|need| file_name(need)).collect();
         selection.files.insert((*path).to_owned());
-        selection
-            .dependencies
-            .push_str(&format!("{}: {}", file_name(path), flat.join(" ")).trim_end().to_owned());
+        selection.dependencies.push_str(format!("{}: {}", file_name(path), flat.join(" ")).trim_end());
         selection.dependencies.push('\n');
     }
     for line in alias.lines() {

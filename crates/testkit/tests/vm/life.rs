@@ -3,10 +3,10 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use machine::{Forward, HostPort, Note, StopMethod, seed};
-use model::control::{Answer, Call, Source};
+use model::control::{Answer, Call, Source, Status};
 use model::definition::Protocol;
 use release::ReleaseFolder;
 use serde_json::Value;
@@ -17,6 +17,9 @@ use crate::settings;
 
 /// A port that nothing declares.
 pub const UNDECLARED_PORT: u16 = 7777;
+
+/// Long enough for DHCP on an emulated processor.
+const ADDRESS_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What the first boot leaves for the second to be compared with.
 struct Remembered {
@@ -51,13 +54,18 @@ fn first_boot(
         .check("it is healthy after its first boot", || BootedAppliance::boot(release, folder, options))?;
     let it = &appliance;
 
-    suite.check("law_2_what_runs_is_the_root_hash_of_the_release", || match it.call(Call::Status) {
-        Answer::Status(status) => {
-            assert_eq!(status.root_hash, release.manifest().image.root_hash.to_string());
-            assert_eq!(status.version, release.manifest().identity.version);
-            assert!(status.urls.iter().any(|url| url.starts_with("https://")), "{status:?}");
+    suite.check("law_2_what_runs_is_the_root_hash_of_the_release", || {
+        let status = status(it);
+        assert_eq!(status.root_hash, release.manifest().image.root_hash.to_string());
+        assert_eq!(status.version, release.manifest().identity.version);
+    });
+    suite.check("its status tells address and page as soon as the network has given it one", || {
+        let deadline = Instant::now() + ADDRESS_TIMEOUT;
+        while status(it).urls.is_empty() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_secs(1));
         }
-        other => panic!("{other:?}"),
+        let status = status(it);
+        assert!(status.urls.iter().any(|url| url.starts_with("https://")), "{status:?}");
     });
     suite.check("it answers over HTTPS through a forwarded port, and HTTP leads there", || {
         assert_eq!(it.get("https", 443, "/").status, 200);
@@ -166,6 +174,13 @@ fn second_boot(suite: &mut Suite, release: &ReleaseFolder, folder: &Path, before
         assert!(writes.iter().any(|write| write.path == "/var/lib/probe/forgotten-again"), "{writes:?}");
         assert!(notes.iter().all(|note| matches!(note, Note::Emulated { .. })), "{notes:?}");
     });
+}
+
+fn status(it: &BootedAppliance) -> Status {
+    match it.call(Call::Status) {
+        Answer::Status(status) => status,
+        other => panic!("{other:?}"),
+    }
 }
 
 fn probe(it: &BootedAppliance, query: &str) -> Value {
