@@ -17,7 +17,7 @@ mod scrub;
 pub use collect::collect;
 pub use error::BaseError;
 pub use request::{BASE_FORMAT, BasePackage, BaseRequest};
-pub use rules::{document_patterns, early_rules};
+pub use rules::document_patterns;
 pub use scrub::scrub_rules;
 
 use std::path::Path;

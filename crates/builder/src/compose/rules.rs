@@ -497,6 +497,41 @@ mod tests {
     }
 
     #[test]
+    fn what_hypervisors_and_clouds_need_is_never_trimmed() {
+        let rules = unpack_rules(&Trim::default()).unwrap();
+        let rule_for = |path: &str| {
+            let path = format!("usr/lib/modules/6.12/kernel/{path}").parse().unwrap();
+            tree::trim::rule_for(&rules, &path).map(|rule| rule.name.clone())
+        };
+        for kept in [
+            "drivers/char/virtio_console.ko",
+            "drivers/virtio/virtio_pci.ko",
+            "drivers/net/virtio_net.ko",
+            "drivers/net/vmxnet3/vmxnet3.ko",
+            "drivers/net/hyperv/hv_netvsc.ko",
+            "drivers/net/xen-netfront.ko",
+            "drivers/block/xen-blkfront.ko",
+            "drivers/net/ethernet/intel/e1000/e1000.ko",
+            "drivers/net/ethernet/amazon/ena/ena.ko",
+            "drivers/net/ethernet/google/gve/gve.ko",
+            "drivers/hv/hv_vmbus.ko",
+            "drivers/scsi/hv_storvsc.ko",
+            "drivers/scsi/vmw_pvscsi.ko",
+            "drivers/nvme/host/nvme.ko",
+            "drivers/md/dm-verity.ko",
+            "drivers/firmware/qemu_fw_cfg.ko",
+            "fs/overlayfs/overlay.ko",
+            "fs/btrfs/btrfs.ko",
+            "fs/isofs/isofs.ko",
+            "fs/fat/vfat.ko",
+            "net/netfilter/nf_tables.ko",
+        ] {
+            assert_eq!(rule_for(kept), None, "{kept}");
+        }
+        assert_eq!(rule_for("sound/soundcore.ko").as_deref(), Some("kernel-modules-without-use"));
+    }
+
+    #[test]
     fn a_kept_rule_is_not_applied_and_an_unknown_one_is_noticed() {
         let trim = Trim { keep: vec!["documentation".into(), "documents".into()], rules: Vec::new() };
         assert!(!unpack_rules(&trim).unwrap().iter().any(|rule| rule.name == "documentation"));

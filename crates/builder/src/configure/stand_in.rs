@@ -8,7 +8,7 @@ use crate::base::BaseError;
 use crate::base::error::At;
 
 /// Path, text, and whether it is there even when no package brings the program.
-const STAND_INS: [(&str, &str, Presence); 5] = [
+const STAND_INS: [(&str, &str, Presence); 6] = [
     // The appliance boots Ampoule's initrd; building another takes seconds.
     ("usr/sbin/update-initramfs", "#!/bin/sh\nexit 0\n", Presence::WhenInstalled),
     // No service starts while a system is built. 101 means "forbidden by policy".
@@ -16,6 +16,8 @@ const STAND_INS: [(&str, &str, Presence); 5] = [
     // Both are shell and perl for questions that a fresh system never raises; PHP's packages call them dozens of times.
     ("usr/bin/ucf", UCF, Presence::WhenInstalled),
     ("usr/bin/ucfr", UCFR, Presence::WhenInstalled),
+    // Asked hundreds of times, and starts a dozen processes for each answer.
+    ("usr/sbin/phpquery", PHPQUERY, Presence::WhenInstalled),
     // Asks running processes to start again; there are none.
     ("usr/sbin/needrestart", "#!/bin/sh\nexit 0\n", Presence::WhenInstalled),
 ];
@@ -59,6 +61,58 @@ if [ $count != 2 ] || [ -L "$file" ] || grep -qsF -e "$file" /var/lib/ucf/regist
 fi
 mkdir -p /var/lib/ucf
 printf '%s \t %s\n' "$package" "$file" >> /var/lib/ucf/registry
+"#;
+
+/// Answers which interfaces PHP has, and whether a module that nobody ever switched off is enabled for one of them;
+/// leaves every other question to phpquery.
+const PHPQUERY: &str = r#"#!/bin/sh
+original=/usr/sbin/phpquery.ampoule-original
+quiet= list= version= sapi= module=
+while getopts :qSv:s:m: option; do
+    case $option in
+        q) quiet=1 ;;
+        S) list=1 ;;
+        v) version=$OPTARG ;;
+        s) sapi=$OPTARG ;;
+        m) module=$OPTARG ;;
+        *) exec $original "$@" ;;
+    esac
+done
+case $OPTIND-$#-$list-$version-$sapi-$module in
+    6-5--?*-?*-?* | 7-6--?*-?*-?* | 8-7--?*-?*-?* | 4-3-1-?*-- | 5-4-1-?*--) ;;
+    *) exec $original "$@" ;;
+esac
+folder=/usr/lib/php/$version/sapi
+if [ "$list" ]; then
+    for path in "$folder"/*; do
+        case $path in *.* | *~ | *%) case ${path##*/} in *.* | *~ | *%) exec $original "$@" ;; esac ;; esac
+        [ -e "$path" ] && echo "${path##*/}"
+    done
+    exit 0
+fi
+file=/etc/php/$version/mods-available/$module.ini
+state=/var/lib/php/modules/$version/$sapi
+if [ ! -r "$file" ] || [ ! -e "$folder/$sapi" ] ||
+    [ -e "$state/disabled_by_admin/$module" ] || [ -e "$state/disabled_by_maint/$module" ]; then
+    exec $original "$@"
+fi
+priority=
+while IFS= read -r line || [ "$line" ]; do
+    case $priority-$line in
+        -\;priority=[0-9][0-9]) priority=${line#*=} ;;
+        -\;\ priority=[0-9][0-9]) priority=${line#*=} ;;
+        *priority*) exec $original "$@" ;;
+    esac
+done < "$file"
+link=/etc/php/$version/$sapi/conf.d/${priority:-20}-$module.ini
+if [ ! -e "$link" ] && [ ! -L "$link" ]; then
+    [ "$quiet" ] || echo "No module matches $module (Disabled for $sapi by unknown)"
+    exit 1
+fi
+if [ "$quiet" ] && [ -L "$link" ] && [ "$(readlink "$link")" = "$file" ]; then
+    exit 0
+fi
+exec $original "$@"
 "#;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
