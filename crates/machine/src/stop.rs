@@ -4,10 +4,10 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use model::control::{Call, UndeclaredWrite};
+use model::control::{Answer, Call, UndeclaredWrite};
 use serde_json::json;
 
-use crate::control::ControlClient;
+use crate::control::{ControlClient, ControlError};
 use crate::error::MachineError;
 use crate::folder::{VmFolder, names};
 use crate::qmp::Qmp;
@@ -74,8 +74,8 @@ pub(crate) fn escalate(running: &Running, timeouts: StopTimeouts) -> Result<Stop
     if running.last_status().is_some() {
         let asked =
             running.control().and_then(|client| client.with_timeout(timeouts.answer).call(Call::PowerOff));
-        // The appliance can be gone before its answer is here, so only a refusal or silence goes on at once.
-        let wait = if asked.is_ok() { timeouts.agent } else { Duration::from_millis(200) };
+        // Only a refusal or silence goes on at once.
+        let wait = if is_stopping(&asked) { timeouts.agent } else { Duration::from_millis(200) };
         if let Some(exit) = running.wait_exit(wait) {
             return stopped(StopMethod::Agent, exit);
         }
@@ -108,7 +108,10 @@ pub fn stop(folder: &Path, timeouts: StopTimeouts) -> Result<StopMethod, Machine
         MachineError::Orphaned { .. } => stop_orphan(folder, timeouts),
         other => {
             let control = folder.join(names::CONTROL);
-            ControlClient::connect(&control)?.with_timeout(timeouts.answer).call(Call::PowerOff)?;
+            let asked = ControlClient::connect(&control)?.with_timeout(timeouts.answer).call(Call::PowerOff);
+            if !is_stopping(&asked) {
+                asked?;
+            }
             if wait_free(folder, timeouts.agent + timeouts.power_button) {
                 Ok(StopMethod::Agent)
             } else {
@@ -116,6 +119,11 @@ pub fn stop(folder: &Path, timeouts: StopTimeouts) -> Result<StopMethod, Machine
             }
         }
     }
+}
+
+/// Whether an appliance that was told to stop does so: it can be gone before its answer is here.
+fn is_stopping(asked: &Result<Answer, ControlError>) -> bool {
+    matches!(asked, Ok(_) | Err(ControlError::Ended { .. }))
 }
 
 fn stop_orphan(folder: &Path, timeouts: StopTimeouts) -> Result<StopMethod, MachineError> {

@@ -1,5 +1,6 @@
 //! Calls and their answers.
 
+use std::io::Write as _;
 use std::net::IpAddr;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -12,6 +13,8 @@ use super::{App, Summary, lock};
 use crate::settings::change::{Changed, Settings};
 use crate::{boot, units};
 
+/// Time for an answer to reach the other side.
+const ANSWER_HEAD_START: Duration = Duration::from_millis(200);
 const STOP_TIME: Duration = Duration::from_secs(20);
 
 /// Answers one line of a peer.
@@ -73,11 +76,17 @@ fn change(
     }
 }
 
-fn stop(verb: &str) -> Outcome {
-    match units::systemctl(&["--no-block", verb], STOP_TIME) {
-        Ok(()) => Outcome::Ok(Answer::Done),
-        Err(why) => refused(why),
-    }
+/// Stops or restarts the machine shortly after the answer is out: systemd ends the agent at once, and a cut connection
+/// would look like a failure.
+fn stop(verb: &'static str) -> Outcome {
+    std::thread::spawn(move || {
+        std::thread::sleep(ANSWER_HEAD_START);
+        if let Err(why) = units::systemctl(&["--no-block", verb], STOP_TIME) {
+            // To the journal; when that is gone too, nobody is left to tell.
+            let _nobody_listens = writeln!(std::io::stderr(), "the machine does not {verb}: {why}");
+        }
+    });
+    Outcome::Ok(Answer::Done)
 }
 
 pub fn refused(message: String) -> Outcome {

@@ -159,6 +159,14 @@ mod tests {
     }
 
     #[test]
+    fn without_shadow_declared_users_are_locked_in_passwd() {
+        let mut accounts = Accounts { shadow: String::new(), ..accounts() };
+        accounts.add(&[user("notes", &[])]).unwrap();
+        assert!(accounts.passwd.ends_with("notes:*:401:401::/var/lib/x:/usr/sbin/nologin\n"));
+        assert!(accounts.shadow.is_empty());
+    }
+
+    #[test]
     fn owners_are_found_by_name_number_or_both() {
         let accounts = accounts();
         assert_eq!(accounts.owner("www-data"), Ok(Owner { uid: 33, gid: 33 }));

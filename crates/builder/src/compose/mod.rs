@@ -195,7 +195,9 @@ fn add_users(draft: &mut Draft<'_>, definition: &Definition) -> Result<Accounts,
     let origin = generated("accounts");
     draft.rewrite("/etc/passwd", accounts.passwd.clone(), &origin)?;
     draft.rewrite("/etc/group", accounts.group.clone(), &origin)?;
-    draft.rewrite("/etc/shadow", accounts.shadow.clone(), &origin)?;
+    if !accounts.shadow.is_empty() {
+        draft.rewrite("/etc/shadow", accounts.shadow.clone(), &origin)?;
+    }
     Ok(accounts)
 }
 

@@ -143,12 +143,29 @@ fn remove_links_to_masked(draft: &mut Draft<'_>, folder: &str) {
 
 /// No account has a usable password: an empty field or a hash a package may have set is replaced.
 fn lock_passwords(draft: &mut Draft<'_>) -> Result<(), ComposeError> {
+    if let Some(passwd) = draft.read_text("/etc/passwd")? {
+        let locked: String = passwd.lines().map(|line| format!("{}\n", lock_passwd_line(line))).collect();
+        if locked != passwd {
+            draft.rewrite("/etc/passwd", locked, &generated("accounts"))?;
+        }
+    }
     let Some(shadow) = draft.read_text("/etc/shadow")? else { return Ok(()) };
     let locked: String = shadow.lines().map(|line| format!("{}\n", lock_line(line))).collect();
     if locked != shadow {
         draft.rewrite("/etc/shadow", locked, &generated("accounts"))?;
     }
     Ok(())
+}
+
+/// The password field of passwd: a hash there counts too, and an empty one lets anybody in.
+fn lock_passwd_line(line: &str) -> String {
+    let mut fields: Vec<&str> = line.split(':').collect();
+    if let Some(password) = fields.get_mut(1)
+        && !["x", "*"].contains(password)
+    {
+        *password = "*";
+    }
+    fields.join(":")
 }
 
 fn lock_line(line: &str) -> String {
@@ -210,6 +227,8 @@ mod tests {
     fn no_account_keeps_a_password_or_a_day() {
         assert_eq!(lock_line("root::20000:0:99999:7:::"), "root:!*::0:99999:7:::");
         assert_eq!(lock_line("x:$y$j9T$abc:20000::::::"), "x:!*:::::::");
+        assert_eq!(lock_passwd_line("root::0:0:root:/root:/bin/sh"), "root:*:0:0:root:/root:/bin/sh");
+        assert_eq!(lock_passwd_line("www-data:x:33:33::/:/x"), "www-data:x:33:33::/:/x");
         assert_eq!(lock_line("daemon:*:20000:0:99999:7:::"), "daemon:*::0:99999:7:::");
     }
 }

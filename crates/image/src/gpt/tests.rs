@@ -1,3 +1,5 @@
+//! Laws of the partition table.
+
 use super::*;
 
 fn table() -> Table {
