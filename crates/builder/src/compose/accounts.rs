@@ -45,7 +45,12 @@ pub enum AccountError {
 
 impl Accounts {
     /// Adds the declared users, each with a group of its own, a locked password and no shell.
+    ///
+    /// The password field is `x` where the image has shadow passwords; without them `x` would point at nothing,
+    /// so the account is locked in `passwd` itself (`*`, as passwd(5) has it).
     pub fn add(&mut self, users: &[SystemUser]) -> Result<(), AccountError> {
+        let has_shadow = !self.shadow.is_empty();
+        let password = if has_shadow { "x" } else { "*" };
         for user in users {
             if field(&self.passwd, &user.name, 2).is_some() {
                 return Err(AccountError::Duplicate(user.name.clone()));
@@ -53,10 +58,12 @@ impl Accounts {
             let id = self.free_id();
             append(
                 &mut self.passwd,
-                &format!("{0}:x:{id}:{id}::{1}:/usr/sbin/nologin", user.name, user.home),
+                &format!("{0}:{password}:{id}:{id}::{1}:/usr/sbin/nologin", user.name, user.home),
             );
             append(&mut self.group, &format!("{}:x:{id}:", user.name));
-            append(&mut self.shadow, &format!("{}:!*:::::::", user.name));
+            if has_shadow {
+                append(&mut self.shadow, &format!("{}:!*:::::::", user.name));
+            }
         }
         // Memberships come last: a group may be that of a user declared further below.
         for user in users {
