@@ -112,6 +112,9 @@ pub fn build(request: &BuildRequest<'_>, progress: &dyn Progress) -> Result<Rele
     let boot = find_boot_files(&base, &base_contents, &boot_packages, &boot_debs, threads)?;
     let mut composed =
         compose::compose(definition, request.folder, base.tree.clone(), &base.contents, request.programs)?;
+    for lack in &composed.lacks {
+        progress.report(Event::Note(lack.to_string()));
+    }
     let mut trimmed = base.trim_report.clone();
     trimmed.add(&composed.removed);
     let packages = package_facts(request.lock, composed.tree());

@@ -48,6 +48,7 @@ pub fn built_release_of(example: &str, definition: &Path) -> ReleaseFolder {
     let lock = File::create(store.join(format!("{example}.lock"))).expect("a lock file can be made");
     lock.lock().expect("the lock can be taken");
 
+    make(definition);
     let command = ampoule();
     let place = store.join(example);
     let key_path = store.join(format!("{example}.key"));
@@ -73,6 +74,25 @@ pub fn built_release_of(example: &str, definition: &Path) -> ReleaseFolder {
         ReleaseFolder::open(&place).unwrap_or_else(|error| panic!("the build left no release: {error}"));
     fs::write(&key_path, key).expect("the key can be written");
     release
+}
+
+/// Runs the definition's own `make`, when it has one: it builds the programs that the definition places.
+#[track_caller]
+fn make(definition: &Path) {
+    let make = definition.join("make");
+    if !make.is_file() {
+        return;
+    }
+    let output = Command::new(&make)
+        .output()
+        .unwrap_or_else(|error| panic!("can not start {}: {error}", make.display()));
+    assert!(
+        output.status.success(),
+        "{} failed ({})\n{}",
+        make.display(),
+        output.status,
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 /// How `ampoule build` is called: the one place that knows.
@@ -103,10 +123,12 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
         fs::read_dir(folder).unwrap_or_else(|error| panic!("can not list {}: {error}", folder.display()));
     for entry in entries {
         let path = entry.expect("a folder can be listed").path();
-        // Folders of runs and results lie beside a definition and are not part of it.
-        let is_hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        // Folders of runs and of a compiler's work lie beside a definition and are not part of it.
+        let is_work = path
+            .file_name()
+            .is_some_and(|name| name.as_encoded_bytes().starts_with(b".") || name == "target");
         if path.is_dir() && !path.is_symlink() {
-            if !is_hidden {
+            if !is_work {
                 collect(&path, files);
             }
         } else if path.is_file() {
@@ -129,6 +151,7 @@ mod tests {
         let key = || key_of(&command, &bench.join("example"));
         let first = key();
         bench.write("example/.ampoule/vm/serial.log", "y");
+        bench.write("example/service/target/debug/x", "y");
         assert_eq!(key(), first);
         bench.write("example/files/index.php", "b");
         let second = key();

@@ -4,6 +4,8 @@
 
 #[path = "vm/accidents.rs"]
 mod accidents;
+#[path = "vm/counter.rs"]
+mod counter;
 #[path = "vm/examples.rs"]
 mod examples;
 #[path = "vm/life.rs"]
@@ -19,6 +21,7 @@ fn main() -> ExitCode {
     let mut suite = Suite::from_arguments();
     life::chapters(&mut suite);
     accidents::chapters(&mut suite);
+    counter::chapters(&mut suite);
     examples::chapters(&mut suite);
     suite.finish()
 }

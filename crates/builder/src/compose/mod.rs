@@ -14,6 +14,8 @@ pub mod accounts;
 pub mod contents;
 pub mod draft;
 pub mod install_section;
+mod kept_modules;
+pub mod needed;
 mod place;
 pub mod rules;
 mod sealed;
@@ -135,6 +137,8 @@ pub struct Composed<'a> {
     draft: Draft<'a>,
     /// What the compose-phase rules removed.
     pub removed: tree::trim::Report,
+    /// Programs that those rules left without a library.
+    pub lacks: Vec<needed::Lack>,
 }
 
 impl<'a> Composed<'a> {
@@ -173,8 +177,8 @@ pub fn compose<'a>(
     sealed::seal_in(&mut draft, definition, programs)?;
     check_referenced_units(&draft, definition)?;
     units::apply_units(&mut draft, folder, &definition.units)?;
-    let removed = trim(&mut draft, definition)?;
-    Ok(Composed { draft, removed })
+    let (removed, lacks) = trim(&mut draft, definition)?;
+    Ok(Composed { draft, removed, lacks })
 }
 
 /// The origin of something Ampoule makes.
@@ -225,15 +229,21 @@ fn check_referenced_units(draft: &Draft<'_>, definition: &Definition) -> Result<
     Err(ComposeError::UnknownUnits { units, known })
 }
 
-fn trim(draft: &mut Draft<'_>, definition: &Definition) -> Result<tree::trim::Report, ComposeError> {
+fn trim(
+    draft: &mut Draft<'_>,
+    definition: &Definition,
+) -> Result<(tree::trim::Report, Vec<needed::Lack>), ComposeError> {
     if let Some(rule) = rules::unknown_kept_rules(&definition.trim).into_iter().next() {
         let known = rules::builtin_rules().map(|rule| rule.name).collect::<Vec<_>>().join(", ");
         return Err(ComposeError::UnknownTrimRule { rule, known });
     }
     let rules = rules::compose_rules(&definition.trim, &draft.tree)?;
-    let reports = tree::trim::trim(&mut draft.tree, &rules);
+    let libraries = needed::removed_libraries(&draft.tree, &rules);
+    let report = tree::trim::trim(&mut draft.tree, &rules);
     remove_dangling_unit_links(draft);
-    Ok(reports)
+    let lacks = needed::lacks(&draft.tree, &draft.contents, &libraries)
+        .map_err(|source| ComposeError::Read { path: "the trimmed tree".into(), source })?;
+    Ok((report, lacks))
 }
 
 /// A unit whose file was trimmed leaves its enabling links behind; systemd would report each of them at every boot.

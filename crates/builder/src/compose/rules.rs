@@ -5,6 +5,7 @@ use tree::trim::{Emptied, Rule, Stage};
 use tree::{Origin, Pattern, Tree};
 
 use super::ComposeError;
+use super::kept_modules::KEPT_MODULES;
 use super::start_rules::START_RULES;
 
 /// When a rule is applied.
@@ -110,6 +111,16 @@ const FILE_RULES: &[BuiltinRule] = &[
         phase: Phase::Unpack,
         paths: &["/usr/lib/modules/*/kernel/**", "/lib/modules/*/kernel/**"],
         except: KEPT_MODULES,
+        ..NO_RULE
+    },
+    BuiltinRule {
+        name: "kernel-self-tests",
+        why: "modules that test the kernel itself are for its developers",
+        phase: Phase::Unpack,
+        paths: &[
+            "/usr/lib/modules/*/kernel/lib/{test_*,*_test.*,*_kunit.*}",
+            "/usr/lib/modules/*/kernel/lib/kunit/**",
+        ],
         ..NO_RULE
     },
     BuiltinRule {
@@ -348,59 +359,6 @@ const FILE_RULES: &[BuiltinRule] = &[
         ],
         ..NO_RULE
     },
-];
-
-/// What stays of the kernel's modules: everything a virtual machine can meet.
-const KEPT_MODULES: &[&str] = &[
-    // Not KVM: an appliance is a guest, and kvm_amd asks for a driver that is not there.
-    "/usr/lib/modules/*/kernel/arch/*/{crypto,events,kernel,lib,platform}/**",
-    "/usr/lib/modules/*/kernel/crypto/**",
-    "/usr/lib/modules/*/kernel/lib/**",
-    "/usr/lib/modules/*/kernel/block/**",
-    "/usr/lib/modules/*/kernel/mm/**",
-    "/usr/lib/modules/*/kernel/security/**",
-    "/usr/lib/modules/*/kernel/virt/**",
-    "/usr/lib/modules/*/kernel/fs/{autofs,btrfs,configfs,efivarfs,erofs,exfat,ext4,fat,fuse,isofs,jbd2,nls,overlayfs,pstore,quota,squashfs,udf,xfs}/**",
-    "/usr/lib/modules/*/kernel/fs/{binfmt_misc,mbcache}*",
-    "/usr/lib/modules/*/kernel/fs/{nfs,nfs_common,nfsd,lockd,smb,cifs,netfs,fscache}/**",
-    "/usr/lib/modules/*/kernel/net/{802,8021q,bridge,core,ipv4,ipv6,key,llc,netfilter,netlink,packet,sched,sunrpc,tls,unix,vmw_vsock,wireguard,xfrm,dns_resolver}/**",
-    "/usr/lib/modules/*/kernel/drivers/ata/{ahci,libahci,libata,ata_generic,ata_piix}*",
-    "/usr/lib/modules/*/kernel/drivers/block/{virtio_blk,xen-blkfront,loop,nbd,brd}*",
-    "/usr/lib/modules/*/kernel/drivers/block/zram/**",
-    "/usr/lib/modules/*/kernel/drivers/cdrom/**",
-    "/usr/lib/modules/*/kernel/drivers/char/hw_random/{rng-core,virtio-rng}*",
-    "/usr/lib/modules/*/kernel/drivers/char/tpm/**",
-    "/usr/lib/modules/*/kernel/drivers/char/virtio_console*",
-    "/usr/lib/modules/*/kernel/drivers/firmware/{qemu_fw_cfg,dmi-sysfs}*",
-    "/usr/lib/modules/*/kernel/drivers/hv/**",
-    "/usr/lib/modules/*/kernel/drivers/hid/{hid,hid-generic,hid-hyperv}.*",
-    "/usr/lib/modules/*/kernel/drivers/i2c/busses/i2c-{piix4,i801,smbus}*",
-    "/usr/lib/modules/*/kernel/drivers/input/{evdev,ff-memless}*",
-    "/usr/lib/modules/*/kernel/drivers/input/serio/hyperv-keyboard*",
-    "/usr/lib/modules/*/kernel/drivers/md/{dm-*,raid*,md-mod,linear,bcache}*",
-    "/usr/lib/modules/*/kernel/drivers/md/{bcache,persistent-data}/**",
-    "/usr/lib/modules/*/kernel/drivers/message/fusion/**",
-    "/usr/lib/modules/*/kernel/drivers/misc/vmw_*/**",
-    "/usr/lib/modules/*/kernel/drivers/misc/vmw_balloon*",
-    "/usr/lib/modules/*/kernel/drivers/net/{bonding,dummy,ifb,macvlan,macvtap,mii,tap,tun,veth,virtio_net,vxlan,wireguard,xen-netfront,net_failover,geneve,vrf,vsockmon,nlmon}*",
-    "/usr/lib/modules/*/kernel/drivers/net/{bonding,hyperv,ipvlan,team,vmxnet3,vxlan,wireguard,xen-netback}/**",
-    "/usr/lib/modules/*/kernel/drivers/net/ethernet/amazon/**",
-    "/usr/lib/modules/*/kernel/drivers/net/ethernet/amd/pcnet32*",
-    "/usr/lib/modules/*/kernel/drivers/net/ethernet/google/**",
-    "/usr/lib/modules/*/kernel/drivers/net/ethernet/intel/{e1000,e1000e,iavf,igbvf,ixgbevf}/**",
-    "/usr/lib/modules/*/kernel/drivers/net/ethernet/intel/libeth/**",
-    "/usr/lib/modules/*/kernel/drivers/net/ethernet/intel/libie/**",
-    "/usr/lib/modules/*/kernel/drivers/net/ethernet/microsoft/**",
-    "/usr/lib/modules/*/kernel/drivers/net/ethernet/realtek/{8139cp,8139too}*",
-    "/usr/lib/modules/*/kernel/drivers/nvdimm/**",
-    "/usr/lib/modules/*/kernel/drivers/nvme/{common,host}/**",
-    "/usr/lib/modules/*/kernel/drivers/pci/**",
-    "/usr/lib/modules/*/kernel/drivers/ptp/**",
-    "/usr/lib/modules/*/kernel/drivers/pps/**",
-    "/usr/lib/modules/*/kernel/drivers/scsi/{hv_storvsc,scsi_common,scsi_mod,scsi_transport_fc,scsi_transport_spi,scsi_transport_sas,sd_mod,sg,sr_mod,virtio_scsi,vmw_pvscsi,xen-scsifront}*",
-    "/usr/lib/modules/*/kernel/drivers/{target,vdpa,vfio,vhost,virt,virtio,xen,dax,acpi}/**",
-    "/usr/lib/modules/*/kernel/drivers/uio/**",
-    "/usr/lib/modules/*/kernel/drivers/watchdog/{i6300esb,iTCO_wdt,iTCO_vendor_support,softdog,watchdog,xen_wdt}*",
 ];
 
 /// The rules that apply while packages are unpacked.

@@ -21,14 +21,16 @@ pub fn state_of(it: &BootedAppliance) -> BTreeMap<String, (Option<String>, Sourc
     }
 }
 
-fn command(folder: &Path, arguments: &[&str]) -> Output {
+/// Runs the `ampoule` command for the appliance of this VM folder.
+pub fn command(folder: &Path, arguments: &[&str]) -> Output {
     let program = ampoule().display().to_string();
     let vm = folder.display().to_string();
     tools::attempt(&program, arguments.iter().copied().chain(["--vm", &vm]))
 }
 
+/// As [`command`], for what has to work; what it said.
 #[track_caller]
-fn must(folder: &Path, arguments: &[&str]) -> String {
+pub fn must(folder: &Path, arguments: &[&str]) -> String {
     let output = command(folder, arguments);
     assert!(output.status.success(), "{arguments:?}: {}", tools::said(&output));
     tools::said(&output)

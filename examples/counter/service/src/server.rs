@@ -1,5 +1,6 @@
 //! HTTP: what is asked, who may ask it, and what is answered.
 
+use std::os::unix::net::UnixDatagram;
 use std::sync::Arc;
 use std::thread;
 
@@ -38,10 +39,18 @@ pub fn serve() -> Result<(), String> {
             thread::spawn(move || work(&server, &configuration))
         })
         .collect();
+    tell_ready();
     for worker in workers {
         worker.join().map_err(|_| "a worker ended".to_owned())?;
     }
     Err("the listener ended".to_owned())
+}
+
+/// Tells systemd that visitors are answered (sd_notify(3)), so that whoever restarts the service knows when it is back.
+fn tell_ready() {
+    let Some(socket) = std::env::var_os("NOTIFY_SOCKET") else { return };
+    // Nothing else depends on it: without the message systemd ends the start after its timeout and says so.
+    let _told = UnixDatagram::unbound().and_then(|datagram| datagram.send_to(b"READY=1", socket));
 }
 
 fn work(server: &Server, configuration: &Configuration) {
