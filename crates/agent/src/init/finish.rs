@@ -31,6 +31,10 @@ pub fn switch_root(sysroot: &Path) -> Result<Infallible, Failure> {
     for program in ["/sbin/init", "/usr/lib/systemd/systemd"] {
         // `exec` returns only when it failed.
         last = Command::new(program).env_clear().env("TERM", "linux").exec();
+        let blocks = world::corrupted_blocks();
+        if !blocks.is_empty() {
+            return Err(failures::corrupted_root(Path::new(program), &last, &blocks));
+        }
     }
     Err(failures::no_system(&last))
 }

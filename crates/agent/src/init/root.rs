@@ -97,8 +97,11 @@ fn repair(disk: &Disk) {
 pub fn mount_verified(root: &RootPartitions, line: &CommandLine, sysroot: &Path) -> Result<(), Failure> {
     let device = set_up_verity(root, line)?;
     make_directories(sysroot).map_err(|error| failures::files(super::SYSROOT, &error))?;
-    mount(&device, sysroot, "erofs", MountFlags::RDONLY, None)
-        .map_err(|error| failures::corrupted_root(&root.data, &error, &world::corrupted_blocks()))
+    mount(&device, sysroot, "erofs", MountFlags::RDONLY, None).map_err(|error| match error {
+        // mount(2): the kernel does not know the file system. That is no damage, and no other copy would help.
+        rustix::io::Errno::NODEV => failures::files("the kernel's erofs module", &error),
+        error => failures::corrupted_root(&root.data, &error, &world::corrupted_blocks()),
+    })
 }
 
 fn set_up_verity(root: &RootPartitions, line: &CommandLine) -> Result<PathBuf, Failure> {

@@ -25,7 +25,8 @@ pub fn chapters(suite: &mut Suite) {
             let program = file_of(&bench, &lamp, "/usr/lib/systemd/systemd");
             let offset = block_of(&artifact(&lamp, names::ROOT), &program) + 777;
             let damaged = damaged(&bench, &lamp, "program", offset);
-            refused_at_boot(&bench, &damaged, "program", &["is corrupted", "cannot start"]);
+            let words = ["is corrupted", "cannot start", "damaged or was changed"];
+            refused_at_boot(&bench, &damaged, "program", &words);
         });
     });
     suite.slow_chapter("damage: a flipped bit where it is read late", |suite| {
