@@ -1,7 +1,6 @@
 //! Copies of a release with one bit changed: what a failing disk or an attacker leaves.
 
 use std::fs::{self, OpenOptions};
-use std::io::Read;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -33,22 +32,16 @@ pub fn flip_bit(file: &Path, offset: u64) {
     change().unwrap_or_else(|error| panic!("can not change {}: {error}", file.display()));
 }
 
-/// Offset in the root image of the first block of the file whose content begins with `content`.
+/// Offset in the root image of the file whose content begins with `content`.
 ///
-/// Files lie there as they are, at block borders, so that looking for the first block finds it.
+/// Files lie there as they are: large ones at block borders, small ones behind their inode, where EROFS aligns to 4 bytes.
 #[track_caller]
-pub fn block_of(root: &Path, content: &[u8]) -> u64 {
+pub fn offset_of(root: &Path, content: &[u8]) -> u64 {
+    const ALIGNMENT: usize = 4;
     let wanted = &content[..BLOCK.min(content.len())];
-    let mut file =
-        fs::File::open(root).unwrap_or_else(|error| panic!("can not open {}: {error}", root.display()));
-    let (mut block, mut number) = (vec![0; BLOCK], 0);
-    while file.read_exact(&mut block).is_ok() {
-        if block.starts_with(wanted) {
-            return number * BLOCK as u64;
-        }
-        number += 1;
-    }
-    panic!("no block of {} begins like the file", root.display())
+    let image = fs::read(root).unwrap_or_else(|error| panic!("can not read {}: {error}", root.display()));
+    let place = (0..image.len()).step_by(ALIGNMENT).find(|at| image[*at..].starts_with(wanted));
+    place.unwrap_or_else(|| panic!("nothing in {} begins like the file", root.display())) as u64
 }
 
 /// Offset of the root partition on the raw disk.

@@ -10,6 +10,8 @@ mod counter;
 mod examples;
 #[path = "vm/life.rs"]
 mod life;
+#[path = "vm/scaffold.rs"]
+mod scaffold;
 #[path = "vm/settings.rs"]
 mod settings;
 
@@ -23,5 +25,6 @@ fn main() -> ExitCode {
     accidents::chapters(&mut suite);
     counter::chapters(&mut suite);
     examples::chapters(&mut suite);
+    scaffold::chapters(&mut suite);
     suite.finish()
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use release::{ReleaseFolder, names};
-use testkit::flip::{artifact, block_of, copy_release, flip_bit, root_start};
+use testkit::flip::{artifact, copy_release, flip_bit, offset_of, root_start};
 use testkit::{Bench, ampoule, built_release, tools};
 
 pub static LAMP: LazyLock<ReleaseFolder> = LazyLock::new(|| built_release("lamp"));
@@ -229,10 +229,10 @@ fn a_release_with_a_file_cut_off_is_no_release() {
 }
 
 #[test]
-fn the_block_of_a_file_is_where_the_image_has_it() {
+fn a_file_is_found_where_the_image_has_it() {
     let bench = Bench::new();
     let image = bench.write("image", [vec![0; 8192], vec![7; 4096], vec![9; 4096]].concat());
-    assert_eq!(block_of(&image, &[9; 5000]), 12288);
+    assert_eq!(offset_of(&image, &[9; 5000]), 12288);
 }
 
 #[track_caller]

@@ -72,9 +72,9 @@ fn first_boot(
         assert_eq!(it.get("http", 80, "/").status, 307);
     });
     suite.check("the console shows name, version, address and health", || {
-        let serial = it.serial();
+        // The card is drawn after its news were sent here.
         for word in ["Notes", "1.0.0", "https://", "ealthy"] {
-            assert!(serial.contains(word), "`{word}` is not on the console");
+            it.wait_for_serial(word, ADDRESS_TIMEOUT);
         }
     });
     suite.check("a seed disk comes before the hypervisor, and both before defaults", || {
