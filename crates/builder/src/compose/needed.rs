@@ -90,7 +90,7 @@ fn needed(program: &[u8]) -> Vec<String> {
         let sections = header.sections(endian, program)?;
         let Some((entries, link)) = sections.dynamic(endian, program)? else { return Ok(Vec::new()) };
         let strings = sections.strings(endian, program, link)?;
-        let needed = entries.iter().filter(|entry| entry.d_tag.get(endian) == DT_NEEDED.into());
+        let needed = entries.iter().filter(|entry| entry.d_tag.get(endian) == DT_NEEDED);
         needed.map(|entry| Ok(String::from_utf8_lossy(entry.string(endian, strings)?).into_owned())).collect()
     };
     read().unwrap_or_default()
