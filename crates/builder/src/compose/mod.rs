@@ -13,6 +13,7 @@ use tree::{ContentSource, Origin, Tree, TreePath};
 pub mod accounts;
 pub mod contents;
 pub mod draft;
+mod file_rules;
 pub mod install_section;
 mod kept_modules;
 pub mod needed;

@@ -70,13 +70,12 @@ fn second_boot(suite: &mut Suite, release: &ReleaseFolder, folder: &Path) {
         BootedAppliance::boot(release, folder, BootedAppliance::options(release))
     });
     let Some(appliance) = booted else { return };
-    let it = &appliance;
     suite.check("law_9_every_visit_that_was_confirmed_is_there", || {
-        assert_eq!(it.get("http", PORT, "/count").body.trim(), "3");
-        assert!(it.get("http", PORT, "/").body.contains("<h1>Kept</h1>"));
+        assert_eq!(appliance.get("http", PORT, "/count").body.trim(), "3");
+        assert!(appliance.get("http", PORT, "/").body.contains("<h1>Kept</h1>"));
     });
     suite.check("it stops cleanly and wrote nothing outside of declared state", || {
-        let writes = it.call(Call::UndeclaredWrites);
+        let writes = appliance.call(Call::UndeclaredWrites);
         let stopped = appliance.shutdown();
         assert_eq!(stopped.method, StopMethod::Agent);
         assert!(stopped.undeclared_writes.is_some_and(|writes| writes.is_empty()), "{writes:?}");
