@@ -87,6 +87,7 @@ mod tests {
             urls: vec!["https://10.0.2.15/".to_owned()],
             uptime: 5,
             settings_version: 1,
+            update: model::control::UpdateStatus::unknown(),
             notices: Vec::new(),
         }
     }

@@ -278,6 +278,11 @@ impl Shared {
                     Event::Stopping { undeclared_writes } => {
                         state.heard.undeclared_writes = Some(undeclared_writes.clone());
                     }
+                    Event::Update(update) => {
+                        if let Some(status) = &mut state.heard.status {
+                            status.update = update.clone();
+                        }
+                    }
                 }
                 let clients: Vec<u64> = state.clients.keys().copied().collect();
                 drop(state);

@@ -39,6 +39,12 @@ pub struct Definition {
     pub ports: Vec<Port>,
     /// `[[state]]`
     pub state: Vec<StateDirectory>,
+    /// `[state-format]`
+    #[serde(default)]
+    pub state_format: StateFormat,
+    /// `[updates]`
+    #[serde(default)]
+    pub updates: Updates,
     /// `[[health]]`
     pub health: Vec<HealthCheck>,
     /// `[trim]`
@@ -200,6 +206,49 @@ pub struct StateDirectory {
     pub mode: Option<u32>,
     /// What it holds, in a few words.
     pub purpose: String,
+}
+
+/// Which form the application's state has, so that nobody returns to a release that can not read it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct StateFormat {
+    /// The form this release writes.
+    pub current: u32,
+    /// The oldest form this release can take over.
+    pub reads_from: u32,
+    /// No return to a release that writes an older form than this is offered once this release is confirmed.
+    pub rollback_floor: u32,
+}
+
+impl Default for StateFormat {
+    fn default() -> Self {
+        Self { current: 1, reads_from: 1, rollback_floor: 1 }
+    }
+}
+
+impl StateFormat {
+    /// Whether a release of this format can run on state in the form `found`.
+    pub fn can_read(&self, found: u32) -> bool {
+        (self.reads_from..=self.current).contains(&found)
+    }
+}
+
+/// Where an appliance looks for releases when its owner names no other place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Updates {
+    /// URL of the maker's depot.
+    pub depot: Option<String>,
+    /// The series of releases it follows.
+    pub channel: String,
+    /// Seconds a trial may take from its start until every check has passed.
+    pub trial: u32,
+}
+
+impl Default for Updates {
+    fn default() -> Self {
+        Self { depot: None, channel: "stable".into(), trial: 600 }
+    }
 }
 
 /// A check that decides whether the appliance is healthy.

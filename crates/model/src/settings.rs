@@ -25,6 +25,9 @@ pub struct Setting {
     /// Whether it may stay without a value. Templates see `none` then.
     #[serde(default)]
     pub optional: bool,
+    /// Names that it had in earlier releases.
+    #[serde(default)]
+    pub was: Vec<String>,
     /// Units restarted after a change.
     pub restarts: Vec<String>,
     /// Units reloaded after a change.

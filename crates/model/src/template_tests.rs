@@ -24,6 +24,7 @@ fn setting(name: &str) -> Setting {
         default: None,
         generate: None,
         optional: true,
+        was: Vec::new(),
         restarts: Vec::new(),
         reloads: Vec::new(),
     }

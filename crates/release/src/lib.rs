@@ -9,12 +9,17 @@ pub mod documents;
 pub mod draft;
 mod error;
 pub mod folder;
+pub mod index;
 pub mod inspect;
 pub mod manifest;
 pub mod names;
+pub mod stages;
+pub mod statement;
 
 pub use draft::ReleaseDraft;
 pub use error::ReleaseError;
 pub use folder::ReleaseFolder;
+pub use index::{Index, IndexedRelease, ObjectRef, PatchRef};
 pub use manifest::{Artifact, ImageFacts, Manifest, PartitionFacts, Purpose};
 pub use names::ArtifactName;
+pub use statement::{ReleaseId, Statement};

@@ -52,6 +52,15 @@ fn call(app: &App, call: Call) -> Outcome {
             Ok(lines) => Outcome::Ok(Answer::Logs(lines)),
             Err(why) => refused(why),
         },
+        Call::Updates
+        | Call::CheckUpdates
+        | Call::Precheck { .. }
+        | Call::Stage { .. }
+        | Call::Apply { .. }
+        | Call::Rollback
+        | Call::Hold { .. }
+        | Call::Unhold { .. }
+        | Call::UpdateHistory => refused("this appliance can not be patched yet".to_owned()),
         Call::PowerOff => stop("poweroff"),
         Call::Reboot => stop("reboot"),
     }

@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use model::Definition;
-use model::control::{Event, Health, Status, UndeclaredWrite};
+use model::control::{Event, Health, Status, UndeclaredWrite, UpdateStatus};
 
 use crate::accounts::Accounts;
 use crate::facts::{FACTS_PATH, Facts};
@@ -156,6 +156,7 @@ impl App {
             uptime: since_boot.as_secs(),
             settings_version: summary.version,
             notices: told.chain(self.facts.notices.iter().cloned()).collect(),
+            update: UpdateStatus::unknown(),
         }
     }
 }

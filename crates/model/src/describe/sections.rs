@@ -3,7 +3,9 @@
 mod behaviour;
 mod content;
 
-use self::behaviour::{HEALTH, PORTS, RESOURCES, SETTINGS, SETTINGS_CHECK, STATE, TRIM, TRIM_RULES};
+use self::behaviour::{
+    HEALTH, PORTS, RESOURCES, SETTINGS, SETTINGS_CHECK, STATE, STATE_FORMAT, TRIM, TRIM_RULES, UPDATES,
+};
 use self::content::{APPLIANCE, BASE, FILES, TEMPLATES, UNITS, USERS};
 use super::{Key, Need, Section, Type};
 
@@ -38,6 +40,8 @@ pub static SECTIONS: &[&Section] = &[
     &SETTINGS_CHECK,
     &PORTS,
     &STATE,
+    &STATE_FORMAT,
+    &UPDATES,
     &HEALTH,
     &TRIM,
     &TRIM_RULES,

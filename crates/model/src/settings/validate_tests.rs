@@ -12,6 +12,7 @@ fn setting(name: &str, kind: Kind) -> Setting {
         default: None,
         generate: None,
         optional: false,
+        was: Vec::new(),
         restarts: Vec::new(),
         reloads: Vec::new(),
     }

@@ -65,6 +65,12 @@ pub(super) static SETTINGS: Section = Section {
             "How the appliance makes a value at first boot when nobody gives one: `self-signed` for a certificate with \
              `key`, `random` (32 characters) for a secret.",
         ),
+        key(
+            "was",
+            Type::Texts(&SETTING_NAME),
+            Default("[]"),
+            "Names that the setting had in earlier releases: its value is taken over, and given back on a rollback.",
+        ),
         key("restarts", Type::Texts(&UNIT), Default("[]"), "Units restarted after a change."),
         key("reloads", Type::Texts(&UNIT), Default("[]"), "Units reloaded after a change."),
         key_for(
@@ -158,6 +164,53 @@ pub(super) static STATE: Section = Section {
         key("purpose", Type::Text(&LINE), Required, "What it holds, in a few words."),
     ],
     example: "[[state]]\npath = \"/var/lib/shop\"\nowner = \"shop\"\npurpose = \"orders and pictures\"\n",
+};
+
+/// Numbers of state formats.
+const STATE_NUMBER: Type = Type::Whole { min: 1, max: 1_000_000 };
+
+pub(super) static STATE_FORMAT: Section = Section {
+    name: "state-format",
+    form: Form::Table,
+    need: SectionNeed::Optional,
+    about: "Which form the state has. When a patch falls back to a release that can not read the newer form, the state is \
+            brought back as it was before the patch.",
+    tag: None,
+    keys: &[
+        key("current", STATE_NUMBER, Default("1"), "The form that this release writes."),
+        key(
+            "reads-from",
+            STATE_NUMBER,
+            Default("1"),
+            "The oldest form that this release can take over; patches from releases with an older one are refused.",
+        ),
+        key(
+            "rollback-floor",
+            STATE_NUMBER,
+            Default("1"),
+            "No rollback is offered to a release that writes an older form.",
+        ),
+    ],
+    example: "[state-format]\ncurrent = 3\nreads-from = 2\nrollback-floor = 2\n",
+};
+
+pub(super) static UPDATES: Section = Section {
+    name: "updates",
+    form: Form::Table,
+    need: SectionNeed::Optional,
+    about: "Where the appliance looks for releases. Its owner can name another depot, such as one inside of a company.",
+    tag: None,
+    keys: &[
+        key("depot", Type::Text(&WEB_URL), Optional, "URL of your depot."),
+        key("channel", Type::Text(&SLUG_NAME), Default("\"stable\""), "The series of releases it follows."),
+        key(
+            "trial",
+            Type::Whole { min: 30, max: 86_400 },
+            Default("600"),
+            "Seconds after the start of a patched appliance within which every check has to pass; otherwise it falls back.",
+        ),
+    ],
+    example: "[updates]\ndepot = \"https://depot.example.org\"\n",
 };
 
 pub(super) static HEALTH: Section = Section {
