@@ -45,6 +45,30 @@ pub struct Entry {
     extent: Extent,
 }
 
+impl Entry {
+    /// Bytes of the image that hold whole blocks of a file's content; empty for everything else, and for files whose
+    /// content lies beside their inode.
+    pub fn blocks(&self) -> std::ops::Range<u64> {
+        match self.kind {
+            NodeKind::File { .. } => {
+                self.extent.block_offset
+                    ..self.extent.block_offset + self.extent.blocks.next_multiple_of(BLOCK_SIZE)
+            }
+            _ => 0..0,
+        }
+    }
+
+    /// Bytes of the image that hold the rest of a file's content, beside its inode.
+    pub fn inline(&self) -> std::ops::Range<u64> {
+        match self.kind {
+            NodeKind::File { .. } => {
+                self.extent.inline_offset..self.extent.inline_offset + (self.extent.size - self.extent.blocks)
+            }
+            _ => 0..0,
+        }
+    }
+}
+
 /// What an entry is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NodeKind {
