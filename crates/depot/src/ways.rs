@@ -54,3 +54,24 @@ pub trait Ways {
     /// Follows a way from nothing: writes `to.root` and `to.uki`, checked.
     fn rebuild(&self, full: &Path, to: &ImageFiles) -> Result<(), WayError>;
 }
+
+/// The patch format of the crate `patch`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Patches;
+
+impl Ways for Patches {
+    fn make(
+        &self,
+        _old: Option<&ImageFiles>,
+        _new: &ImageFiles,
+        _recipe: Recipe,
+        _out: &Path,
+        _progress: &(dyn Fn(u64) + Sync),
+    ) -> Result<Made, WayError> {
+        Err("the patch format is not there yet".into())
+    }
+
+    fn rebuild(&self, _full: &Path, _to: &ImageFiles) -> Result<(), WayError> {
+        Err("the patch format is not there yet".into())
+    }
+}

@@ -1,7 +1,6 @@
 //! What is on a system disk that does not run: which images its slots hold.
 
 use std::io;
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 use image::disk::partition_uuids;
