@@ -4,6 +4,16 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod depot;
+mod patching;
+mod test;
+
+pub use depot::{DepotAction, DepotArgs, ReleaseArgs};
+pub use patching::{
+    ApplyArgs, HoldArgs, PrecheckArgs, RestartChoice, RollbackArgs, StageArgs, UnholdArgs, UpdatesAction, UpdatesArgs,
+};
+pub use test::TestArgs;
+
 /// Sealed virtual appliances you can see into.
 #[derive(Debug, Parser)]
 #[command(name = "ampoule", version, about, disable_help_subcommand = true)]
@@ -52,6 +62,19 @@ pub enum Command {
     /// Build a release folder from a definition and its lock
     #[command(after_help = "Examples:\n  ampoule build\n  ampoule build examples/lamp --output out/lamp")]
     Build(BuildArgs),
+    /// Publish a release in a depot, with patches from earlier ones
+    #[command(
+        after_help = "Examples:\n  ampoule release out/lamp --depot depot --notes 'Security fixes of May'\n  ampoule release out/lamp --depot depot --channel testing --from out/lamp-1.0.0"
+    )]
+    Release(ReleaseArgs),
+    /// Show, check, serve or clean a depot
+    #[command(after_help = "Examples:\n  ampoule depot list depot\n  ampoule depot serve depot --listen 127.0.0.1:8000")]
+    Depot(DepotArgs),
+    /// Patch one release to another in virtual machines, with power cuts, and report
+    #[command(
+        after_help = "Examples:\n  ampoule test out/lamp-1.0.0 out/lamp-1.0.1\n  ampoule test OLD NEW --probe ./probe --report report.json"
+    )]
+    Test(TestArgs),
     /// Boot a release in QEMU
     #[command(
         after_help = "Examples:\n  ampoule run out/lamp --forward 8443:443\n  ampoule run out/lamp --ephemeral --direct"
@@ -66,6 +89,23 @@ pub enum Command {
     Settings(SettingsArgs),
     /// Show the journal of a running appliance
     Logs(LogsArgs),
+    /// Show what is known of newer releases, and the patch under way
+    #[command(after_help = "Examples:\n  ampoule updates\n  ampoule updates --check\n  ampoule updates history")]
+    Updates(UpdatesArgs),
+    /// Show what a patch would need and do
+    Precheck(PrecheckArgs),
+    /// Download a patch and write it into the inactive slot
+    Stage(StageArgs),
+    /// Patch a running appliance, and follow it until it proved itself or fell back
+    #[command(after_help = "Examples:\n  ampoule apply\n  ampoule apply 1.0.1 --yes\n  ampoule apply 1.0.1 --again --restart machine")]
+    Apply(ApplyArgs),
+    /// Return to the release before
+    Rollback(RollbackArgs),
+    /// Take a release, or all of them, out of consideration
+    #[command(after_help = "Examples:\n  ampoule hold 1.0.1 --reason 'breaks our login'\n  ampoule hold --reason 'audit until Friday'")]
+    Hold(HoldArgs),
+    /// End a hold
+    Unhold(UnholdArgs),
     /// Stop a running appliance cleanly
     Stop(VmArgs),
     /// Show what is inside a release folder or a bare disk image, without booting it
@@ -184,9 +224,15 @@ pub struct RunArgs {
     /// Keep nothing: no data disk, no changes to the system disk
     #[arg(long)]
     pub ephemeral: bool,
-    /// Boot the kernel directly, without firmware and boot loader
+    /// Boot the kernel directly, without firmware and boot loader: faster, and it can not be patched
     #[arg(long)]
     pub direct: bool,
+    /// Install the system disk anew even when it was patched; data stays
+    #[arg(long)]
+    pub reinstall: bool,
+    /// URL of the depot to follow, or a depot's folder that is served while it runs
+    #[arg(long, value_name = "URL|FOLDER")]
+    pub depot: Option<String>,
     /// Memory, such as "1 GiB"; otherwise what the definition says
     #[arg(long)]
     pub memory: Option<model::ByteSize>,

@@ -94,6 +94,12 @@ impl Printer {
     }
 }
 
+/// A question to a person at a terminal; the answer is typed behind it.
+pub fn ask(question: &str) {
+    eprint!("{question}");
+    let _ = std::io::stderr().flush();
+}
+
 impl Progress for Printer {
     fn report(&self, event: Event) {
         match self.mode {

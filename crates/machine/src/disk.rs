@@ -2,19 +2,20 @@
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use image::Uuid;
 use image::disk::NEW_DATA_NAME;
 use image::gpt::{ALIGNMENT, Encoded, GptError, Partition, TYPE_LINUX, Table};
-use model::ByteSize;
+use model::{ByteSize, Sha256Digest};
 use release::{ReleaseFolder, names as release_names};
 
 use crate::error::{MachineError, io};
 use crate::folder::{VmFolder, names};
 use crate::note::Note;
-use crate::plan::Keep;
+use crate::plan::{Keep, Reinstall};
+use crate::system::{self, Verdict};
 
 /// Smallest data disk: below it no file system we use can be made.
 const DATA_LEAST: ByteSize = ByteSize(16 << 20);
@@ -25,40 +26,103 @@ const COMPLAINT_LIMIT: usize = 2000;
 
 /// Makes the system disk when there is none for this release. Returns its file name.
 ///
-/// The release's own disk is never written: it is the overlay's base.
+/// The release's own disk is never written: it is the overlay's base. The base is a hard link (or a copy) in the VM folder, so
+/// that a machine lives on when its release folder is rebuilt or removed.
 pub(crate) fn ensure_system(
     folder: &VmFolder,
     release: &ReleaseFolder,
     keep: Keep,
+    reinstall: Reinstall,
     notes: &dyn Fn(Note),
 ) -> Result<&'static str, MachineError> {
-    let (base, format) = match release.artifact(release_names::DISK_RAW) {
-        Ok(path) => (path, "raw"),
-        Err(_) => (release.artifact(release_names::DISK_QCOW2)?, "qcow2"),
-    };
-    let base = fs::canonicalize(&base).map_err(io("look at", &base))?;
     if keep == Keep::Nothing {
+        let (base, format) = release_disk(release)?;
+        let base = fs::canonicalize(&base).map_err(io("look at", &base))?;
         folder.remove(names::SYSTEM_EPHEMERAL)?;
         create_overlay(folder, names::SYSTEM_EPHEMERAL, &base, format)?;
         return Ok(names::SYSTEM_EPHEMERAL);
     }
-    // Blocks of an overlay mean nothing over another base: the overlay is bound to the manifest's digest.
     let record = folder.file(names::SYSTEM_RELEASE);
-    let digest = release.digest().to_string();
-    let wanted = format!("{digest}\n{}\n", base.display());
-    let found = fs::read_to_string(&record).ok();
-    if found.as_ref() == Some(&wanted) && folder.file(names::SYSTEM).is_file() {
-        return Ok(names::SYSTEM);
-    }
-    if found.is_some_and(|found| !found.starts_with(&digest)) {
+    let manifest = release.manifest();
+    let wanted = Installed {
+        digest: release.digest().to_string(),
+        root_hash: manifest.image.root_hash,
+        version: manifest.identity.version.clone(),
+    };
+    let has_disk = folder.file(names::SYSTEM).is_file() && folder.file(names::SYSTEM_BASE).is_file();
+    let found = fs::read_to_string(&record).ok().and_then(|text| Installed::parse(&text)).filter(|_| has_disk);
+    if let Some(found) = found.filter(|_| reinstall == Reinstall::UnlessPatched) {
+        if found.digest == wanted.digest {
+            return Ok(names::SYSTEM);
+        }
+        match system::slots(folder)?.judge(&found.root_hash, &wanted.root_hash) {
+            Verdict::HasIt => {
+                notes(Note::PatchedSystem { installed: found.version, release: wanted.version });
+                return Ok(names::SYSTEM);
+            }
+            Verdict::Patched => {
+                return Err(MachineError::Patched {
+                    path: folder.path().to_owned(),
+                    installed: found.version,
+                    release: wanted.version,
+                });
+            }
+            Verdict::AsInstalled => notes(Note::OtherRelease),
+        }
+    } else if fs::read_to_string(&record).is_ok_and(|text| !text.starts_with(&wanted.digest)) {
         notes(Note::OtherRelease);
     }
-    // In this order a crash leaves no record, and the overlay is made anew.
-    folder.remove(names::SYSTEM_RELEASE)?;
-    folder.remove(names::SYSTEM)?;
-    create_overlay(folder, names::SYSTEM, &base, format)?;
-    fs::write(&record, wanted).map_err(io("write", &record))?;
+    // In this order a crash leaves no record, and the disk is made anew.
+    for name in [names::SYSTEM_RELEASE, names::SYSTEM, names::SYSTEM_BASE] {
+        folder.remove(name)?;
+    }
+    let format = place_base(folder, release)?;
+    create_overlay(folder, names::SYSTEM, Path::new(names::SYSTEM_BASE), format)?;
+    fs::write(&record, wanted.to_text()).map_err(io("write", &record))?;
     Ok(names::SYSTEM)
+}
+
+/// What a system disk was installed from.
+struct Installed {
+    digest: String,
+    root_hash: Sha256Digest,
+    version: String,
+}
+
+impl Installed {
+    fn parse(text: &str) -> Option<Self> {
+        let mut lines = text.lines();
+        let digest = lines.next()?.to_owned();
+        let root_hash = lines.next()?.parse().ok()?;
+        Some(Self { digest, root_hash, version: lines.next()?.chars().take(64).collect() })
+    }
+
+    fn to_text(&self) -> String {
+        format!("{}\n{}\n{}\n", self.digest, self.root_hash, self.version)
+    }
+}
+
+fn release_disk(release: &ReleaseFolder) -> Result<(PathBuf, &'static str), MachineError> {
+    match release.artifact(release_names::DISK_RAW) {
+        Ok(path) => Ok((path, "raw")),
+        Err(_) => Ok((release.artifact(release_names::DISK_QCOW2)?, "qcow2")),
+    }
+}
+
+/// Puts the release's disk into the VM folder. Returns its format.
+fn place_base(folder: &VmFolder, release: &ReleaseFolder) -> Result<&'static str, MachineError> {
+    let base = folder.file(names::SYSTEM_BASE);
+    let (disk, format) = release_disk(release)?;
+    if fs::hard_link(&disk, &base).is_ok() {
+        return Ok(format);
+    }
+    // Another file system, or somebody else's file. The compressed disk is the smaller copy.
+    let (disk, format) = match release.artifact(release_names::DISK_QCOW2) {
+        Ok(path) => (path, "qcow2"),
+        Err(_) => (disk, format),
+    };
+    fs::copy(&disk, &base).map_err(io("copy a disk to", &base))?;
+    Ok(format)
 }
 
 /// Makes the data disk when there is none. Returns its file name.
@@ -135,17 +199,25 @@ fn create_overlay(folder: &VmFolder, name: &str, base: &Path, format: &str) -> R
         .arg(name)
         .stdin(Stdio::null())
         .output();
+    ended_well(PROGRAM, output)
+}
+
+/// What a helper program came to.
+pub(crate) fn ended_well(
+    program: &'static str,
+    output: std::io::Result<std::process::Output>,
+) -> Result<(), MachineError> {
     let output = match output {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Err(MachineError::NoProgram { program: PROGRAM.into() });
+            return Err(MachineError::NoProgram { program: program.into() });
         }
-        other => other.map_err(io("start", Path::new(PROGRAM)))?,
+        other => other.map_err(io("start", Path::new(program)))?,
     };
     if output.status.success() {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr).trim().chars().take(COMPLAINT_LIMIT).collect();
-    Err(MachineError::Helper { program: PROGRAM, said })
+    Err(MachineError::Helper { program, said })
 }
 
 #[cfg(test)]

@@ -62,6 +62,16 @@ pub enum MachineError {
         /// The appliance it belongs to.
         found: String,
     },
+    /// The system disk was patched from inside, and running another release would throw that away.
+    #[error("the system disk in `{path}` was patched since it was installed from {installed}, and does not have {release}")]
+    Patched {
+        /// The VM folder.
+        path: PathBuf,
+        /// Version it was installed from.
+        installed: String,
+        /// Version of the release that is to run.
+        release: String,
+    },
     /// A size that can not be used.
     #[error("{what} of {found} bytes is outside of what is possible: {least} to {most}")]
     Size {

@@ -19,9 +19,11 @@ pub mod names {
     pub const LOCK: &str = "lock";
     /// Which appliance the data is of: `vendor/name`.
     pub const APPLIANCE: &str = "appliance";
-    /// Overlay over the release's disk.
+    /// Overlay over [`SYSTEM_BASE`].
     pub const SYSTEM: &str = "system.qcow2";
-    /// Which release [`SYSTEM`] belongs to.
+    /// The disk of the release that was installed: a hard link or a copy.
+    pub const SYSTEM_BASE: &str = "system.base";
+    /// Which release [`SYSTEM`] was installed from; patches from inside do not change it.
     pub const SYSTEM_RELEASE: &str = "system.release";
     /// Data disk.
     pub const DATA: &str = "data.raw";

@@ -21,8 +21,15 @@ pub enum Note {
         /// The appliance's port.
         guest: u16,
     },
-    /// The release is another one than at the last run: the system disk starts anew, data stays.
+    /// The release is another one than at the last run: the system disk is installed anew, data stays.
     OtherRelease,
+    /// The system disk was patched from inside and has the release that is to run: it is left as it is.
+    PatchedSystem {
+        /// Version it was installed from.
+        installed: String,
+        /// Version of the release.
+        release: String,
+    },
 }
 
 impl fmt::Display for Note {
@@ -33,7 +40,10 @@ impl fmt::Display for Note {
                 write!(f, "port {wished} is taken: port {guest} of the appliance is at {chosen}")
             }
             Self::OtherRelease => {
-                f.write_str("the release changed since the last run: the system disk starts anew, data stays")
+                f.write_str("the release changed since the last run: the system disk is installed anew, data stays")
+            }
+            Self::PatchedSystem { installed, release } => {
+                write!(f, "the system disk was installed from {installed} and patched; it has {release}, and is left as it is")
             }
         }
     }

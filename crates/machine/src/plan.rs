@@ -30,6 +30,8 @@ pub struct RunOptions {
     pub boot: Boot,
     /// What is left when it ends.
     pub keep: Keep,
+    /// What happens to a system disk that was installed from another release.
+    pub reinstall: Reinstall,
     /// Settings as TOML, handed over through fw_cfg.
     pub settings: Option<String>,
     /// A seed disk, see [`crate::seed`].
@@ -62,8 +64,9 @@ impl RunOptions {
             cpus: manifest.resources.cpus,
             data: manifest.resources.data,
             forwards: forwards.collect(),
-            boot: Boot::Direct,
+            boot: Boot::Uefi,
             keep: Keep::Data,
+            reinstall: Reinstall::UnlessPatched,
             settings: None,
             seed: None,
             screen: Screen::None,
@@ -99,10 +102,20 @@ pub enum HostPort {
 /// How an appliance boots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Boot {
-    /// Firmware, boot loader, UKI: as on any hypervisor.
+    /// Firmware, boot loader, UKI: as on any hypervisor, and the only way to boot what a patch brought.
     Uefi,
-    /// Kernel, initrd and command line are taken out of the UKI and started by QEMU: faster.
+    /// Kernel, initrd and command line are taken out of the release's UKI and started by QEMU: faster, and always the same
+    /// release, so that an appliance can not be patched from inside.
     Direct,
+}
+
+/// What happens to a system disk that was installed from another release.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reinstall {
+    /// It is installed anew unless it was patched from inside; then the run is refused.
+    UnlessPatched,
+    /// It is installed anew, whatever is on it. Data stays.
+    Always,
 }
 
 /// What is left in the VM folder when an appliance ends.
@@ -179,6 +192,8 @@ fn processor(arguments: &mut Arguments, options: &RunOptions, acceleration: Acce
     arguments.pair("-m", format!("{}M", options.memory.0 >> 20));
     arguments.pair("-rtc", "base=utc");
     arguments.pair("-device", "virtio-rng-pci");
+    // A trial that hangs ends in a reset, and the boot loader takes the other slot. Reboots of the guest stay in this process.
+    arguments.pair("-device", "i6300esb").pair("-action", "watchdog=reset");
 }
 
 fn boot(arguments: &mut Arguments, options: &RunOptions, found: &Found<'_>) {

@@ -59,7 +59,7 @@ pub fn run(
     let appliance = manifest.identity.id();
     let folder = VmFolder::lock(folder)?;
     folder.ensure_appliance(&appliance)?;
-    let system_disk = disk::ensure_system(&folder, release, options.keep, &*notes)?;
+    let system_disk = disk::ensure_system(&folder, release, options.keep, options.reinstall, &*notes)?;
     let data_disk = disk::ensure_data(&folder, &appliance, options.data, options.keep)?;
     if let Some(settings) = &options.settings {
         folder.write_private(names::SETTINGS, settings.as_bytes())?;

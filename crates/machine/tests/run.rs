@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use machine::control::ControlError;
 use machine::{
-    Acceleration, AccelerationChoice, ControlClient, Keep, MachineError, Note, Progress, StopMethod,
-    StopTimeouts, acceleration,
+    Acceleration, AccelerationChoice, ControlClient, Keep, MachineError, Note, Progress, Reinstall,
+    StopMethod, StopTimeouts, acceleration,
 };
+use image::disk::partition_uuids;
 use model::control::{Answer, Call, Health};
-use support::{Bench, publish, timeouts};
+use support::{Bench, disk_with, publish, root_hash, timeouts};
 
 const LONG: Duration = Duration::from_secs(30);
 
@@ -286,6 +287,33 @@ fn data_stays_and_the_system_disk_follows_the_release() {
         !left.iter().any(|name| name.to_string_lossy().contains("ephemeral") || name == "settings.toml"),
         "{left:?}"
     );
+}
+
+#[test]
+fn a_patched_system_disk_is_never_thrown_away_silently() {
+    let mut bench = Bench::new();
+    let mut options = bench.options("");
+    options.acceleration = AccelerationChoice::Tcg;
+    drop(bench.run(options.clone()).expect("runs"));
+    // As a patch from inside leaves it: 1.0.1 beside 1.0.0.
+    let [old, new] = ["1.0.0", "1.0.1"].map(|version| partition_uuids(&root_hash(version)).0);
+    let base = bench.vm().join("system.base");
+    fs::remove_file(&base).and_then(|()| fs::write(&base, disk_with(old, new))).expect("writes");
+    let system = || fs::read(bench.vm().join("system.qcow2")).expect("is there");
+    let before = system();
+    drop(bench.run(options.clone()).expect("the release it was installed from boots what is there"));
+    let place = bench.folder.path().join("release");
+    bench.release = publish(&place, "1.0.1");
+    drop(bench.run(options.clone()).expect("the release it was patched to boots what is there"));
+    let patched = Note::PatchedSystem { installed: "1.0.0".into(), release: "1.0.1".into() };
+    assert_eq!(bench.notes(), [patched]);
+    bench.release = publish(&place, "1.0.2");
+    let error = bench.run(options.clone()).expect_err("another release does not");
+    assert!(matches!(&error, MachineError::Patched { installed, .. } if installed == "1.0.0"), "{error}");
+    assert_eq!(fs::read(bench.vm().join("system.qcow2")).expect("is there"), before);
+    options.reinstall = Reinstall::Always;
+    drop(bench.run(options).expect("unless it is asked for"));
+    assert!(fs::read(&base).expect("is there") == fs::read(place.join("disk.raw")).expect("is there"));
 }
 
 #[test]

@@ -15,6 +15,7 @@ pub mod manifest;
 pub mod names;
 pub mod stages;
 pub mod statement;
+pub mod version;
 
 pub use draft::ReleaseDraft;
 pub use error::ReleaseError;

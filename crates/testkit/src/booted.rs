@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use machine::{Forward, HostPort, MachineError, Note, RunOptions, Running, StopTimeouts, Stopped};
+use machine::{Boot, Forward, HostPort, MachineError, Note, RunOptions, Running, StopTimeouts, Stopped};
 use model::control::{Answer, Call, Status};
 use release::ReleaseFolder;
 
@@ -25,8 +25,14 @@ pub struct BootedAppliance {
 }
 
 impl BootedAppliance {
-    /// What the release asks for, with host ports that are free, so that tests can run side by side.
+    /// What the release asks for, with host ports that are free, so that tests can run side by side. Booted directly, which is
+    /// faster; [`BootedAppliance::patchable`] boots as on any hypervisor.
     pub fn options(release: &ReleaseFolder) -> RunOptions {
+        RunOptions { boot: Boot::Direct, ..Self::patchable(release) }
+    }
+
+    /// As [`BootedAppliance::options`], through firmware and boot loader: only so can a patch be booted.
+    pub fn patchable(release: &ReleaseFolder) -> RunOptions {
         let mut options = RunOptions::of(release.manifest());
         for Forward { host, .. } in &mut options.forwards {
             *host = HostPort::Any;

@@ -1,6 +1,8 @@
 //! One file a command: call the library, hand the result to a renderer.
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use machine::MachineError;
 
@@ -10,12 +12,17 @@ use crate::error::{Failure, Fault};
 pub mod build;
 pub mod check;
 mod definition;
+pub mod depot;
+mod followed;
 pub mod init;
 pub mod inspect;
 pub mod lock;
+pub mod patching;
+pub mod release;
 pub mod run;
 pub mod running;
 pub mod schema;
+pub mod test;
 
 /// The cache that is named, or the user's own.
 fn cache_folder(args: &PackageArgs) -> Result<PathBuf, Failure> {
@@ -42,9 +49,10 @@ fn machine_failure(error: MachineError) -> Failure {
         MachineError::NotHealthy { .. } | MachineError::Stopped { .. } | MachineError::Control(_) => {
             Fault::Appliance
         }
-        MachineError::Release(_) | MachineError::OtherAppliance { .. } | MachineError::Size { .. } => {
-            Fault::User
-        }
+        MachineError::Release(_)
+        | MachineError::OtherAppliance { .. }
+        | MachineError::Patched { .. }
+        | MachineError::Size { .. } => Fault::User,
         _ => Fault::Environment,
     };
     let failure = Failure::from_error(fault, &error);
@@ -60,6 +68,11 @@ fn machine_failure(error: MachineError) -> Failure {
         MachineError::OtherAppliance { .. } => {
             failure.unchanged("its data is untouched").hint("name another folder with `--vm`")
         }
+        MachineError::Patched { installed, .. } => failure
+            .unchanged("the system disk is as it was")
+            .hint("publish the release with `ampoule release` and patch the running appliance with `ampoule apply`")
+            .hint(format!("the release folder of {installed} boots the disk as it is"))
+            .hint("`--reinstall` installs the system disk anew; data stays"),
         MachineError::NotHealthy { last: Some(status), .. } => {
             failure.detail(crate::render::status::status(status)).hint("`ampoule logs` shows its journal")
         }
@@ -69,4 +82,14 @@ fn machine_failure(error: MachineError) -> Failure {
 
 fn qemu_package(program: &std::path::Path) -> &'static str {
     if program.to_string_lossy().contains("img") { "qemu-utils" } else { "qemu-system-x86" }
+}
+
+/// The flag that SIGINT and SIGTERM raise.
+pub fn stop_on_signals() -> Result<Arc<AtomicBool>, Failure> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP] {
+        signal_hook::flag::register(signal, Arc::clone(&stop))
+            .map_err(|error| Failure::from_error(Fault::Environment, &error))?;
+    }
+    Ok(stop)
 }

@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use machine::{
-    Boot, ControlClient, Forward, HostPort, Keep, Note, Progress, RunOptions, Running, StopTimeouts, Stopped,
+    Boot, ControlClient, Forward, HostPort, Keep, Note, Progress, Reinstall, RunOptions, Running, StopTimeouts,
+    Stopped,
     folder::names, seed,
 };
 use model::control::{Answer, Call, Health, Status, UndeclaredWrite};
@@ -17,7 +18,8 @@ use model::definition::Protocol;
 use release::ReleaseFolder;
 use serde_json::json;
 
-use super::machine_failure;
+use super::{machine_failure, stop_on_signals};
+use super::followed::Followed;
 use super::running::VM_FOLDER;
 use crate::args::RunArgs;
 use crate::error::{Failure, Fault};
@@ -38,7 +40,14 @@ pub fn run(args: &RunArgs, printer: &Arc<Printer>) -> Result<(), Failure> {
     if args.detach {
         return detach(args, &folder, printer);
     }
-    let options = options(args, &release, &folder)?;
+    let mut options = options(args, &release, &folder)?;
+    let depot = args.depot.as_deref().map(|depot| Followed::start(depot, &folder, printer)).transpose()?;
+    if let Some(depot) = &depot {
+        depot.hand_over(&mut options.settings);
+    }
+    if args.direct && !args.ephemeral {
+        printer.note("booted directly it can not be patched; without `--direct` it can");
+    }
     let notes = Arc::clone(printer);
     let mut running =
         machine::run(&release, &folder, options, move |note: Note| notes.note(&note.to_string()))
@@ -51,6 +60,9 @@ pub fn run(args: &RunArgs, printer: &Arc<Printer>) -> Result<(), Failure> {
     let outcome = match wait_healthy(&mut running, args, printer, &stop) {
         Ok(status) => {
             if let Some(status) = &status {
+                if let Some(depot) = &depot {
+                    depot.ensure_followed(&running, status, printer);
+                }
                 show_running(status, &running, printer);
             }
             Ok(())
@@ -72,6 +84,7 @@ fn options(args: &RunArgs, release: &ReleaseFolder, folder: &Path) -> Result<Run
     let mut options = RunOptions::of(release.manifest());
     options.boot = if args.direct { Boot::Direct } else { Boot::Uefi };
     options.keep = if args.ephemeral { Keep::Nothing } else { Keep::Data };
+    options.reinstall = if args.reinstall { Reinstall::Always } else { Reinstall::UnlessPatched };
     options.memory = args.memory.unwrap_or(options.memory);
     options.cpus = args.cpus.unwrap_or(options.cpus);
     if !args.forward.is_empty() {
@@ -99,7 +112,7 @@ fn options(args: &RunArgs, release: &ReleaseFolder, folder: &Path) -> Result<Run
 }
 
 /// Reads a settings document; its syntax is checked here, its values by the appliance.
-fn read_settings(path: &Path) -> Result<String, Failure> {
+pub fn read_settings(path: &Path) -> Result<String, Failure> {
     let text = fs::read_to_string(path).map_err(|error| Failure {
         causes: vec![error.to_string()],
         ..Failure::new(Fault::User, format!("can not read `{}`", path.display()))
@@ -198,16 +211,6 @@ fn show_stopped(stopped: &Stopped, printer: &Printer) {
         printer.note(&format!("  {path} ({})", model::ByteSize(*size)));
     }
     printer.note("hint: declare them under [[state]] when they have to survive");
-}
-
-/// The flag that SIGINT and SIGTERM raise.
-fn stop_on_signals() -> Result<Arc<AtomicBool>, Failure> {
-    let stop = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM, signal_hook::consts::SIGHUP] {
-        signal_hook::flag::register(signal, Arc::clone(&stop))
-            .map_err(|error| Failure::from_error(Fault::Environment, &error))?;
-    }
-    Ok(stop)
 }
 
 fn follow_serial(log: PathBuf) {

@@ -102,13 +102,13 @@ fn control_socket(folder: &Path) -> PathBuf {
     folder.join(machine::folder::names::CONTROL)
 }
 
-fn call(args: &VmArgs, call: Call) -> Result<Answer, Failure> {
+pub fn call(args: &VmArgs, call: Call) -> Result<Answer, Failure> {
     let folder = vm_folder(args)?;
     let connect = ControlClient::connect(&control_socket(&folder));
     connect.and_then(|mut client| client.call(call)).map_err(|error| control_failure(&folder, error))
 }
 
-fn control_failure(folder: &Path, error: ControlError) -> Failure {
+pub fn control_failure(folder: &Path, error: ControlError) -> Failure {
     match error {
         ControlError::Refused { refusal } => {
             let mut failure = Failure::new(Fault::Appliance, refusal.message)
@@ -154,6 +154,6 @@ fn list(folders: &[PathBuf]) -> String {
     folders.iter().map(|folder| folder.display().to_string()).collect::<Vec<_>>().join(", ")
 }
 
-fn unexpected() -> Failure {
+pub fn unexpected() -> Failure {
     Failure::new(Fault::Appliance, "the appliance answered another question than it was asked")
 }

@@ -9,7 +9,7 @@ pub fn status(status: &Status) -> String {
     for check in &status.checks {
         text.push_str(&format!("  {}: {}\n", check.name, check_state(check)));
     }
-    let mut line = |label: &str, value: &str| text.push_str(&format!("{label:<12}{value}\n"));
+    let mut line = |label: &str, value: &str| text.push_str(&format!("{label:<13}{value}\n"));
     line("appliance", &status.appliance);
     line("host name", &status.hostname);
     // The network may come up after the checks pass.
@@ -17,6 +17,8 @@ pub fn status(status: &Status) -> String {
         line("addresses", &status.addresses.join(", "));
         line("pages", &status.urls.join(", "));
     }
+    text.push_str(&super::patching::summary(&status.update));
+    let mut line = |label: &str, value: &str| text.push_str(&format!("{label:<13}{value}\n"));
     line("root hash", &status.root_hash);
     line("settings", &format!("version {}", status.settings_version));
     line("up for", &duration(status.uptime));

@@ -13,6 +13,10 @@ fn manifest() -> Manifest {
     Manifest::parse(text.as_bytes(), Path::new("release.json")).expect("a manifest")
 }
 
+fn direct() -> RunOptions {
+    RunOptions { boot: Boot::Direct, ..RunOptions::of(&manifest()) }
+}
+
 fn lines(options: &RunOptions, acceleration: Acceleration) -> String {
     let forwards = [
         OpenForward { host: 8443, guest: 443, protocol: Protocol::Tcp },
@@ -37,7 +41,7 @@ fn lines(options: &RunOptions, acceleration: Acceleration) -> String {
 
 #[test]
 fn a_direct_boot_on_tcg_is_this_command() {
-    let options = RunOptions::of(&manifest());
+    let options = direct();
     assert_eq!(
         lines(&options, Acceleration::Tcg),
         "qemu-system-x86_64
@@ -51,6 +55,8 @@ fn a_direct_boot_on_tcg_is_this_command() {
 -m 1024M
 -rtc base=utc
 -device virtio-rng-pci
+-device i6300esb
+-action watchdog=reset
 -kernel kernel
 -initrd initrd
 -append roothash=07 console=ttyS0
@@ -80,7 +86,7 @@ fn a_boot_through_firmware_on_kvm_with_everything_is_this_command() {
     options.screen = Screen::Unseen;
     options.extra = vec!["-snapshot".into()];
     let text = lines(&options, Acceleration::Kvm);
-    let direct = lines(&RunOptions::of(&manifest()), Acceleration::Tcg);
+    let direct = lines(&direct(), Acceleration::Tcg);
     let new: Vec<_> = text.lines().filter(|line| !direct.lines().any(|other| other == *line)).collect();
     assert_eq!(
         new,

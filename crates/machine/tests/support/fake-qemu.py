@@ -76,6 +76,9 @@ def serve_monitor(server):
 STATUS = {
     "appliance": "example/lamp", "title": "LAMP", "version": "1.0.0", "root-hash": "00", "health": "starting",
     "checks": [], "hostname": "lamp", "addresses": [], "urls": [], "uptime": 1, "settings-version": 1, "notices": [],
+    "update": {"state": {"is": "unknown", "since": 0}, "checked": None, "check-failed": None, "depot": None,
+               "channel": "stable", "available": None, "slots": [], "patch": None, "holds": [], "policy": "manual",
+               "window": None},
 }
 
 

@@ -7,8 +7,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use image::Uuid;
+use image::disk::partition_uuids;
+use image::gpt::{ALIGNMENT, Partition, TYPE_ROOT, Table};
 use image::uki::NewSection;
-use machine::{MachineError, Note, RunOptions, Running, StopTimeouts};
+use machine::{Boot, MachineError, Note, RunOptions, Running, StopTimeouts};
 use model::Sha256Digest;
 use model::definition::{Identity, Port, Protocol, Resources};
 use release::manifest::FORMAT;
@@ -46,6 +49,7 @@ impl Bench {
         }
         let mut options = RunOptions::of(self.release.manifest());
         options.qemu = script;
+        options.boot = Boot::Direct;
         options.kvm_device = self.folder.path().join("kvm");
         options.forwards.clear();
         options
@@ -82,7 +86,7 @@ pub fn manifest(version: &str) -> Manifest {
         },
         architecture: "amd64".into(),
         image: ImageFacts {
-            root_hash: Sha256Digest([7; 32]),
+            root_hash: root_hash(version),
             verity_salt: "00".into(),
             root_size: 4096,
             verity_size: 4096,
@@ -114,12 +118,39 @@ pub fn publish_with(
 ) -> ReleaseFolder {
     let mut draft = ReleaseDraft::begin(place).expect("begins");
     let disk: ArtifactName = names::DISK_RAW.parse().expect("a name");
-    draft.write(&disk, Purpose::Disk, &vec![0; 1 << 20]).expect("writes");
     let manifest = manifest(version);
+    let (root, _) = partition_uuids(&manifest.image.root_hash);
+    let empty = Uuid::derived("root-b", &manifest.image.root_hash.0);
+    draft.write(&disk, Purpose::Disk, &disk_with(root, empty)).expect("writes");
     let uki = ArtifactName::uki(&manifest.identity).expect("a name");
     let bytes = sample_uki(&[(".linux", kernel), (".initrd", initrd), (".cmdline", command_line)]);
     draft.write(&uki, Purpose::Image, &bytes).expect("writes");
     draft.publish(manifest).expect("publishes")
+}
+
+/// Every version has an image of its own.
+pub fn root_hash(version: &str) -> Sha256Digest {
+    Sha256Digest([version.bytes().last().expect("a version"); 32])
+}
+
+/// A disk with two slots of these ids and nothing in them.
+pub fn disk_with(a: Uuid, b: Uuid) -> Vec<u8> {
+    let partition = |number: u32, name: &str, uuid| Partition {
+        number,
+        name: name.to_owned(),
+        type_uuid: TYPE_ROOT,
+        uuid,
+        start: u64::from(number) * ALIGNMENT,
+        length: ALIGNMENT,
+        attributes: 0,
+    };
+    let partitions = vec![partition(1, "root-a", a), partition(2, "root-b", b)];
+    let disk_size = 4 * ALIGNMENT;
+    let table = Table { disk_uuid: Uuid::from_u128(7), disk_size, partitions }.encode().expect("encodes");
+    let mut disk = table.primary;
+    disk.resize(table.backup_offset as usize, 0);
+    disk.extend(table.backup);
+    disk
 }
 
 /// A UKI on a stub without code: the smallest 64-bit PE file.

@@ -1,0 +1,77 @@
+//! `release` and `depot`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+/// `release`
+#[derive(Debug, Args)]
+pub struct ReleaseArgs {
+    /// The release folder
+    #[arg(default_value = "out")]
+    pub release: PathBuf,
+    /// The depot to add it to; made when there is none
+    #[arg(long, value_name = "FOLDER")]
+    pub depot: PathBuf,
+    /// The series of releases it belongs to
+    #[arg(long, default_value = "stable")]
+    pub channel: String,
+    /// What its users should know, or @FILE with it
+    #[arg(long, value_name = "TEXT|@FILE")]
+    pub notes: Option<String>,
+    /// From how many of the channel's last releases patches are made
+    #[arg(long, default_value_t = 5, value_name = "N")]
+    pub patches: usize,
+    /// Release folder of an earlier release to make a patch from (repeatable); others come from the depot
+    #[arg(long, value_name = "RELEASE")]
+    pub from: Vec<PathBuf>,
+}
+
+/// `depot`
+#[derive(Debug, Args)]
+pub struct DepotArgs {
+    #[command(subcommand)]
+    /// What to do with it.
+    pub action: DepotAction,
+}
+
+/// What to do with a depot.
+#[derive(Debug, Subcommand)]
+pub enum DepotAction {
+    /// Show the releases of a depot and the ways to them
+    List {
+        /// The depot
+        folder: PathBuf,
+    },
+    /// Read every object and compare digests and references
+    Check {
+        /// The depot
+        folder: PathBuf,
+    },
+    /// Serve a depot over HTTP until it is stopped
+    Serve {
+        /// The depot
+        folder: PathBuf,
+        /// Address and port; port 0 picks a free one
+        #[arg(long, default_value = "127.0.0.1:8000", value_name = "ADDRESS:PORT")]
+        listen: SocketAddr,
+    },
+    /// Take a release out of a channel; its objects stay until `depot clean`
+    Remove {
+        /// The depot
+        folder: PathBuf,
+        /// VENDOR/NAME
+        appliance: String,
+        /// The version
+        version: String,
+        /// The series of releases
+        #[arg(long, default_value = "stable")]
+        channel: String,
+    },
+    /// Remove objects that no release needs
+    Clean {
+        /// The depot
+        folder: PathBuf,
+    },
+}

@@ -1,0 +1,84 @@
+//! `ampoule depot`: looks after a depot and serves it.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use depot::serve::{Access, Limits, Server};
+use depot::{DepotFolder, care};
+use serde_json::json;
+
+use super::release::{depot_failure, now};
+use crate::args::{DepotAction, DepotArgs};
+use crate::error::{Failure, Fault};
+use crate::printer::Printer;
+use crate::render;
+
+/// Does one of them.
+pub fn run(args: &DepotArgs, printer: &Arc<Printer>) -> Result<(), Failure> {
+    match &args.action {
+        DepotAction::List { folder } => {
+            let indices = open(folder)?.indices().map_err(depot_failure)?;
+            printer.data(|| render::depot::list(&indices), || json!(indices));
+            Ok(())
+        }
+        DepotAction::Check { folder } => check(folder, printer),
+        DepotAction::Serve { folder, listen } => {
+            let log = Arc::clone(printer);
+            let server = Server::start(folder, *listen, Limits::default(), move |access| log.note(&line(&access)))
+                .map_err(depot_failure)?;
+            printer.data(|| format!("{}\n", server.url()), || json!({"url": server.url()}));
+            printer.note("Ctrl-C stops it");
+            let stop = super::stop_on_signals()?;
+            while !stop.load(Ordering::Relaxed) {
+                std::thread::sleep(Duration::from_millis(200));
+            }
+            Ok(())
+        }
+        DepotAction::Remove { folder, appliance, version, channel } => {
+            care::remove(&open(folder)?, appliance, channel, version, now())
+                .map_err(|error| depot_failure(error).unchanged("the depot offers what it offered before"))?;
+            printer.data(
+                || format!("{appliance} {version} is no longer in `{channel}`; `ampoule depot clean` frees its space\n"),
+                || json!({"appliance": appliance, "version": version, "channel": channel}),
+            );
+            Ok(())
+        }
+        DepotAction::Clean { folder } => {
+            let removed = care::clean(&open(folder)?)
+                .map_err(|error| depot_failure(error).unchanged("nothing was removed"))?;
+            let bytes = removed.iter().map(|object| object.size).sum();
+            let count = render::counted(removed.len(), "object", "objects");
+            printer.data(
+                || format!("removed {count} of {}\n", model::ByteSize(bytes)),
+                || json!({"removed": removed}),
+            );
+            Ok(())
+        }
+    }
+}
+
+fn open(folder: &Path) -> Result<DepotFolder, Failure> {
+    DepotFolder::open(folder).map_err(depot_failure)
+}
+
+fn check(folder: &Path, printer: &Printer) -> Result<(), Failure> {
+    let report = care::check(&open(folder)?).map_err(depot_failure)?;
+    printer.data(|| render::depot::report(&report), || json!(report));
+    match report.problems.len() {
+        0 => Ok(()),
+        number => {
+            let count = render::counted(number, "problem", "problems");
+            Err(Failure::new(Fault::Trust, format!("the depot `{}` has {count}", folder.display()))
+                .unchanged("nothing was changed; appliances refuse what does not fit its digest")
+                .hint("restore the objects from a copy, or publish the releases in a new depot"))
+        }
+    }
+}
+
+fn line(Access { peer, method, path, status }: &Access) -> String {
+    // What a client sends must not drive a terminal.
+    let path: String = path.chars().flat_map(char::escape_default).collect();
+    format!("{peer} {method} {path} {status}")
+}

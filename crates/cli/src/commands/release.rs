@@ -1,0 +1,112 @@
+//! `ampoule release`: adds a release folder to a depot.
+
+use std::fs;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use depot::publish::{Request, Step, publish};
+use depot::{DepotError, DepotFolder};
+use serde_json::json;
+
+use crate::args::ReleaseArgs;
+use crate::error::{Failure, Fault};
+use crate::printer::Printer;
+use crate::render;
+
+/// Publishes and shows the ways to the release.
+pub fn run(args: &ReleaseArgs, printer: &Printer) -> Result<(), Failure> {
+    let unchanged = || match args.depot.join(depot::folder::MARK).exists() {
+        true => format!("the depot `{}` offers what it offered before", args.depot.display()),
+        false => "no depot was made".to_owned(),
+    };
+    let notes = args.notes.as_deref().map(read_notes).transpose()?;
+    // Before a depot is made: a wrong folder must not leave an empty one.
+    release::ReleaseFolder::open(&args.release).map_err(|error| {
+        depot_failure(error.into()).unchanged(unchanged()).hint("`ampoule build` writes a release folder")
+    })?;
+    let depot = DepotFolder::open_or_create(&args.depot)
+        .map_err(|error| depot_failure(error).unchanged("nothing was published"))?;
+    let request = Request {
+        release: &args.release,
+        channel: &args.channel,
+        notes,
+        patches: args.patches,
+        from: &args.from,
+        now: now(),
+    };
+    let progress = |step: &Step, part: u64| match part {
+        0 => printer.passing(&step.to_string()),
+        part => printer.passing(&format!("{step}, {} %", part / 10)),
+    };
+    let summary = publish(&depot, &request, &depot::ways::Patches, &progress)
+        .map_err(|error| depot_failure(error).unchanged(unchanged()))?;
+    printer.clear();
+    let appliance = release_appliance(args)?;
+    let index = depot.index(&appliance, &args.channel).map_err(depot_failure)?;
+    let index = index.expect("BUG: what was published has an index");
+    printer.data(
+        || render::depot::published(&summary, &index),
+        || {
+            json!({
+                "appliance": index.appliance, "channel": index.channel, "serial": summary.serial,
+                "release": summary.published.id, "published-before": summary.is_old, "entry": summary.entry,
+            })
+        },
+    );
+    Ok(())
+}
+
+fn release_appliance(args: &ReleaseArgs) -> Result<String, Failure> {
+    let release = release::ReleaseFolder::open(&args.release).map_err(|error| depot_failure(error.into()))?;
+    Ok(release.manifest().identity.id())
+}
+
+fn read_notes(notes: &str) -> Result<String, Failure> {
+    /// Longest notes: they are part of an index that every appliance downloads.
+    const NOTES_LIMIT: usize = 4096;
+    let text = match notes.strip_prefix('@') {
+        None => notes.to_owned(),
+        Some(path) => fs::read_to_string(path).map_err(|error| Failure {
+            causes: vec![error.to_string()],
+            ..Failure::new(Fault::User, format!("can not read `{path}`"))
+        })?,
+    };
+    if text.len() > NOTES_LIMIT {
+        let message = format!("the notes have {} bytes, and {NOTES_LIMIT} is the most", text.len());
+        return Err(Failure::new(Fault::User, message).unchanged("nothing was published"));
+    }
+    Ok(text.trim().to_owned())
+}
+
+/// Seconds since 1970.
+pub fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |passed| passed.as_secs())
+}
+
+/// What goes wrong with a depot.
+pub fn depot_failure(error: DepotError) -> Failure {
+    let fault = match &error {
+        DepotError::Digest { .. }
+        | DepotError::Release(release::ReleaseError::Digest { .. } | release::ReleaseError::Size { .. }) => {
+            Fault::Trust
+        }
+        DepotError::Io { .. } | DepotError::Listen { .. } | DepotError::Patch { .. } | DepotError::Busy { .. } => {
+            Fault::Environment
+        }
+        _ => Fault::User,
+    };
+    let failure = Failure::from_error(fault, &error);
+    match &error {
+        _ if error.is_full_disk() => failure.hint("free some space there, and publish again"),
+        DepotError::NotADepot { .. } => failure.hint("`ampoule release RELEASE --depot FOLDER` makes one"),
+        DepotError::OtherContent { .. } => {
+            failure.hint("give the release a new version in its definition, and build it again")
+        }
+        DepotError::NotNewer { .. } => {
+            failure.hint("give the release a newer version, or publish it in another `--channel`")
+        }
+        DepotError::FromUnknown { .. } => failure.hint("publish that release first"),
+        DepotError::Busy { .. } => failure.hint("try again when it is done"),
+        DepotError::Listen { .. } => failure.hint("name another place with `--listen ADDRESS:PORT`"),
+        _ => failure,
+    }
+}

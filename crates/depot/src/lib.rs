@@ -1,0 +1,19 @@
+//! Where releases are kept and served.
+//!
+//! A depot is a folder of plain files; `release::index` says where each one lies, so that any static file server or object
+//! store can serve it. This crate owns writing it ([`publish`]), looking after it ([`care`]) and a server of its own
+//! ([`serve`]). It refuses printing, and deciding who may publish.
+//!
+//! Laws: an index only ever names objects that are whole and on the disk; objects are never changed; only indices are
+//! replaced, by a rename. A crash or a full disk anywhere leaves the depot as it was, besides files nobody refers to.
+
+pub mod care;
+mod error;
+pub mod folder;
+pub mod intake;
+pub mod publish;
+pub mod serve;
+pub mod ways;
+
+pub use error::DepotError;
+pub use folder::DepotFolder;

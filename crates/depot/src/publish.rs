@@ -1,0 +1,346 @@
+//! Adding a release to a depot: decide first ([`prepare`]), then do ([`Prepared::publish`]).
+//!
+//! Steps: (1) the release folder is read, every digest compared, and the index asked whether the release may come;
+//! (2) the statement goes through its stages; (3) objects are made in the intake: statement, documents, full image, patches
+//! from the last releases; (4) the intake commits: objects first, then the index. Only then is the release `Published`.
+
+use std::cmp::Ordering;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use model::definition::Definition;
+use release::index::{Index, IndexedRelease, ObjectRef, PATCH_LIMIT, PatchRef, RELEASE_LIMIT};
+use release::stages::{Drafted, Entry, Logged, Published, Signatures};
+use release::statement::STATEMENT_LIMIT;
+use release::{ReleaseFolder, Statement, names, version};
+
+use crate::error::{DepotError, io};
+use crate::folder::DepotFolder;
+use crate::intake::Intake;
+use crate::ways::{ImageFiles, Recipe, Ways};
+
+/// Longest definition in a release folder. Stops a folder from elsewhere from filling memory.
+const DEFINITION_LIMIT: u64 = 4 << 20;
+/// A way that needs more memory than every appliance has gets a companion that needs less.
+const EVERYBODYS_MEMORY: u64 = 64 << 20;
+
+/// What to publish, and how.
+#[derive(Clone, Debug)]
+pub struct Request<'a> {
+    /// The release folder.
+    pub release: &'a Path,
+    /// The series of releases.
+    pub channel: &'a str,
+    /// What the maker says of it.
+    pub notes: Option<String>,
+    /// From how many earlier releases patches are made.
+    pub patches: usize,
+    /// Release folders of earlier releases, which need not be rebuilt from the depot then.
+    pub from: &'a [PathBuf],
+    /// Seconds since 1970.
+    pub now: u64,
+}
+
+/// What goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// The release folder's digests are compared.
+    Check,
+    /// The full image is written.
+    Full,
+    /// An earlier release is made again from its full image.
+    Rebuild {
+        /// Its version.
+        version: String,
+    },
+    /// A patch is made.
+    Patch {
+        /// The version it leads from.
+        from: String,
+        /// Whether the kernel may be made again by compressing.
+        recipe: Recipe,
+    },
+    /// Everything is made visible.
+    Commit,
+}
+
+/// Told how far publishing has come: the step, and parts of 1000 of it.
+pub type Progress<'a> = &'a (dyn Fn(&Step, u64) + Sync);
+
+/// What was published.
+#[derive(Debug)]
+pub struct Summary {
+    /// Which release.
+    pub published: Published,
+    /// What the index says of it.
+    pub entry: IndexedRelease,
+    /// Whether it was there before, and nothing was done.
+    pub is_old: bool,
+    /// The index's serial.
+    pub serial: u64,
+}
+
+/// Publishes a release.
+pub fn publish(
+    depot: &DepotFolder,
+    request: &Request<'_>,
+    ways: &dyn Ways,
+    progress: Progress<'_>,
+) -> Result<Summary, DepotError> {
+    let mut intake = Intake::begin(depot)?;
+    progress(&Step::Check, 0);
+    let release = ReleaseFolder::open(request.release)?;
+    release.check_digests(|_| ())?;
+    let logged = stages(&release)?;
+    let statement = logged.statement().clone();
+    let appliance = statement.identity.id();
+    let index = depot.index(&appliance, request.channel)?;
+    let index = index.unwrap_or_else(|| Index::new(appliance.clone(), request.channel.to_owned()));
+    if let Some(entry) = check_place(&index, &statement)? {
+        let (serial, entry) = (index.serial, entry.clone());
+        return Ok(Summary { published: logged.published(), entry, is_old: true, serial });
+    }
+    let earlier = earlier(&index, request, &appliance)?;
+
+    let object = intake.write(&statement.to_bytes())?;
+    debug_assert_eq!(object.sha256, statement.id().0);
+    for document in &statement.documents {
+        intake.copy(&release.artifact(document.name.as_str())?, document.sha256)?;
+    }
+    let image = image_files(&release, &statement)?;
+    let mut patches = Vec::new();
+    let full = make(&mut intake, ways, None, &image, &Step::Full, progress)?;
+    let full_size = full.object.size;
+    patches.push(full);
+    for from in &earlier {
+        let made = make_patches(&mut intake, ways, from, &image, progress)?;
+        // Nobody downloads a patch that is larger than the full image.
+        patches.extend(made.into_iter().filter(|patch| patch.object.size < full_size));
+    }
+    patches.truncate(PATCH_LIMIT);
+
+    progress(&Step::Commit, 0);
+    let entry = IndexedRelease {
+        version: statement.identity.version.clone(),
+        statement: object,
+        published: request.now,
+        notes: request.notes.clone(),
+        patches,
+    };
+    let mut next = index;
+    next.serial += 1;
+    next.updated = request.now;
+    next.releases.push(entry.clone());
+    let serial = next.serial;
+    intake.commit(&next)?;
+    Ok(Summary { published: logged.published(), entry, is_old: false, serial })
+}
+
+/// The statement up to the ledger. Keys and ledger come with their own issue; that there are none is said here.
+fn stages(release: &ReleaseFolder) -> Result<Logged, DepotError> {
+    let text = release.read_document(names::DEFINITION, DEFINITION_LIMIT)?;
+    let definition: Definition = serde_json::from_slice(&text).map_err(|source| DepotError::Document {
+        path: release.path().join(names::DEFINITION),
+        source,
+    })?;
+    let statement = Statement::of(release.manifest(), &definition)
+        .map_err(|source| DepotError::Statement { path: release.path().to_owned(), source })?;
+    Ok(Drafted::new(statement).sign(Signatures::none()).log(Entry::none()))
+}
+
+/// Whether the release may come into the index; its entry when it is there already.
+fn check_place<'a>(index: &'a Index, statement: &Statement) -> Result<Option<&'a IndexedRelease>, DepotError> {
+    let wanted = &statement.identity.version;
+    if let Some(same) = index.releases.iter().find(|entry| entry.version == *wanted) {
+        if same.id() == statement.id() {
+            return Ok(Some(same));
+        }
+        return Err(DepotError::OtherContent { appliance: index.appliance.clone(), version: wanted.clone() });
+    }
+    let newest = index.releases.iter().max_by(|one, other| version::compare(&one.version, &other.version));
+    match newest {
+        Some(newest) if version::compare(wanted, &newest.version) != Ordering::Greater => {
+            Err(DepotError::NotNewer {
+                appliance: index.appliance.clone(),
+                version: wanted.clone(),
+                newest: newest.version.clone(),
+                channel: index.channel.clone(),
+            })
+        }
+        _ if index.releases.len() >= RELEASE_LIMIT => {
+            Err(DepotError::Full { what: "releases", limit: RELEASE_LIMIT })
+        }
+        _ => Ok(None),
+    }
+}
+
+/// An earlier release and where its image comes from.
+struct Earlier {
+    entry: IndexedRelease,
+    folder: Option<PathBuf>,
+}
+
+/// The releases patches are made from, the newest first.
+fn earlier(index: &Index, request: &Request<'_>, appliance: &str) -> Result<Vec<Earlier>, DepotError> {
+    let mut named = Vec::new();
+    for path in request.from {
+        let folder = ReleaseFolder::open(path)?;
+        let found = folder.manifest().identity.id();
+        if found != appliance {
+            return Err(DepotError::OtherAppliance {
+                path: path.clone(),
+                found,
+                expected: appliance.to_owned(),
+            });
+        }
+        folder.check_digests(|_| ())?;
+        let statement = stages(&folder)?.statement().clone();
+        let entry = index.releases.iter().find(|entry| entry.id() == statement.id());
+        let entry = entry.ok_or_else(|| DepotError::FromUnknown {
+            path: path.clone(),
+            version: statement.identity.version.clone(),
+        })?;
+        named.push(Earlier { entry: entry.clone(), folder: Some(path.clone()) });
+    }
+    let last = index.releases.iter().rev().take(request.patches);
+    let others = last.filter(|entry| !named.iter().any(|named| named.entry.id() == entry.id())).cloned();
+    let others: Vec<Earlier> = others.map(|entry| Earlier { entry, folder: None }).collect();
+    named.extend(others);
+    Ok(named)
+}
+
+fn make_patches(
+    intake: &mut Intake<'_>,
+    ways: &dyn Ways,
+    from: &Earlier,
+    image: &ImageFiles,
+    progress: Progress<'_>,
+) -> Result<Vec<PatchRef>, DepotError> {
+    let rebuilt;
+    let old = match &from.folder {
+        Some(path) => {
+            let folder = ReleaseFolder::open(path)?;
+            let statement = stages(&folder)?.statement().clone();
+            image_files(&folder, &statement)?
+        }
+        None => {
+            rebuilt = Rebuilt::make(intake, ways, &from.entry, progress)?;
+            match &rebuilt {
+                Some(rebuilt) => rebuilt.0.clone(),
+                // A depot that keeps no full image of it: the release can only be patched from a folder.
+                None => return Ok(Vec::new()),
+            }
+        }
+    };
+    let version = &from.entry.version;
+    let id = Some(from.entry.id());
+    let step = |recipe| Step::Patch { from: version.clone(), recipe };
+    let mut made = vec![make(intake, ways, Some((id, &old)), image, &step(Recipe::Allowed), progress)?];
+    if made[0].memory > EVERYBODYS_MEMORY {
+        made.push(make(intake, ways, Some((id, &old)), image, &step(Recipe::Forbidden), progress)?);
+    }
+    Ok(made)
+}
+
+fn make(
+    intake: &mut Intake<'_>,
+    ways: &dyn Ways,
+    from: Option<(Option<release::ReleaseId>, &ImageFiles)>,
+    image: &ImageFiles,
+    step: &Step,
+    progress: Progress<'_>,
+) -> Result<PatchRef, DepotError> {
+    progress(step, 0);
+    let out = intake.path();
+    let recipe = match step {
+        Step::Patch { recipe, .. } => *recipe,
+        // A full image is what works when nothing else does: on the smallest appliance too.
+        _ => Recipe::Forbidden,
+    };
+    let made = ways
+        .make(from.map(|(_, old)| old), image, recipe, &out, &|part| progress(step, part))
+        .map_err(|source| DepotError::Patch { action: step.to_string(), source })?;
+    let object = intake.add(out)?;
+    Ok(PatchRef { from: from.and_then(|(id, _)| id), object, memory: made.memory })
+}
+
+/// An earlier image, made again from the depot; its files are gone with the value.
+struct Rebuilt(ImageFiles);
+
+impl Rebuilt {
+    fn make(
+        intake: &mut Intake<'_>,
+        ways: &dyn Ways,
+        entry: &IndexedRelease,
+        progress: Progress<'_>,
+    ) -> Result<Option<Self>, DepotError> {
+        let step = Step::Rebuild { version: entry.version.clone() };
+        progress(&step, 0);
+        let depot = intake.depot();
+        let Some(full) = entry.patches.iter().find(|patch| patch.from.is_none()) else { return Ok(None) };
+        let bytes = depot.read_object(&entry.statement, STATEMENT_LIMIT)?;
+        let statement = Statement::parse(&bytes).map_err(|source| DepotError::Statement {
+            path: depot.object(&entry.statement.sha256),
+            source,
+        })?;
+        let path = depot.object(&full.object.sha256);
+        ensure_object(&path, &full.object)?;
+        let files = Self(ImageFiles {
+            root: intake.path(),
+            uki: intake.path(),
+            root_hash: statement.image.root_hash,
+            verity_salt: statement.image.verity_salt.clone(),
+            root_size: statement.image.root_size,
+        });
+        ways.rebuild(&path, &files.0)
+            .map_err(|source| DepotError::Patch { action: step.to_string(), source })?;
+        Ok(Some(files))
+    }
+}
+
+impl Drop for Rebuilt {
+    fn drop(&mut self) {
+        // Best effort: the intake removes what stays.
+        let _ = fs::remove_file(&self.0.root);
+        let _ = fs::remove_file(&self.0.uki);
+    }
+}
+
+/// A rotten full image would become rotten patches.
+fn ensure_object(path: &Path, expected: &ObjectRef) -> Result<(), DepotError> {
+    let size = fs::metadata(path).map_err(io("look at", path))?.len();
+    let found = crate::intake::object_of(path)?;
+    if found.sha256 != expected.sha256 || size != expected.size {
+        return Err(DepotError::Digest {
+            path: path.to_owned(),
+            expected: expected.sha256,
+            found: found.sha256,
+        });
+    }
+    Ok(())
+}
+
+fn image_files(release: &ReleaseFolder, statement: &Statement) -> Result<ImageFiles, DepotError> {
+    Ok(ImageFiles {
+        root: release.artifact(names::ROOT)?,
+        uki: release.uki()?,
+        root_hash: statement.image.root_hash,
+        verity_salt: statement.image.verity_salt.clone(),
+        root_size: statement.image.root_size,
+    })
+}
+
+impl std::fmt::Display for Step {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Check => f.write_str("check the release folder"),
+            Self::Full => f.write_str("make the full image"),
+            Self::Rebuild { version } => write!(f, "make {version} again from the depot"),
+            Self::Patch { from, recipe: Recipe::Allowed } => write!(f, "make the patch from {from}"),
+            Self::Patch { from, recipe: Recipe::Forbidden } => {
+                write!(f, "make the patch from {from} for little memory")
+            }
+            Self::Commit => f.write_str("make the release visible"),
+        }
+    }
+}
