@@ -101,7 +101,8 @@ const BOOT_FILE_LIMIT: u64 = 16 << 20;
 
 /// Builds a release folder.
 pub fn build(request: &BuildRequest<'_>, progress: &dyn Progress) -> Result<ReleaseFolder, BuildError> {
-    let definition = request.definition;
+    // From here on the definition has the settings that every appliance has: image and documents agree.
+    let definition = &model::builtin::complete(request.definition);
     let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let base = configured_base(request, threads, progress)?;
     let boot_packages: Vec<&LockedPackage> = request.lock.boot().collect();
@@ -140,7 +141,7 @@ pub fn build(request: &BuildRequest<'_>, progress: &dyn Progress) -> Result<Rele
         boot: &boot,
         init: &request.programs.init,
         lock_time: lock_time(request.lock),
-        documents: documents.for_release(request, package_documents),
+        documents: documents.for_release(request, definition, package_documents),
         disks: request.disks,
         cluster_cache: clusters.as_ref().map(|clusters| clusters as &dyn ClusterCache),
         threads,
@@ -281,11 +282,16 @@ impl Documents {
         composed.add_document(&origins, document)
     }
 
-    fn for_release(self, request: &BuildRequest<'_>, package_documents: Vec<u8>) -> Vec<Document> {
-        let settings = json(&request.definition.settings);
+    fn for_release(
+        self,
+        request: &BuildRequest<'_>,
+        definition: &Definition,
+        package_documents: Vec<u8>,
+    ) -> Vec<Document> {
+        let settings = json(&definition.settings);
         vec![
             Document { name: names::LOCK, bytes: request.lock.to_text().into_bytes() },
-            Document { name: names::DEFINITION, bytes: json(request.definition) },
+            Document { name: names::DEFINITION, bytes: json(definition) },
             Document { name: names::SETTINGS, bytes: settings },
             Document { name: names::TRIM, bytes: self.trim },
             Document { name: names::PACKAGES, bytes: self.packages },

@@ -7,6 +7,7 @@
 //! Depends on serde, a TOML parser that keeps source positions, a small regular expression engine, and the template
 //! engine whose syntax the makers' templates are written in.
 
+pub mod builtin;
 pub mod check;
 pub mod control;
 pub mod definition;

@@ -51,6 +51,14 @@ const DIRECTORIES: &[(&str, u32)] = &[
     ("/var/log/journal", 0o2755),
 ];
 
+/// systemd takes over the watchdog that init has armed: a system that hangs is reset, and a patched one falls back. Longer than
+/// a busy host lets a virtual machine stand still.
+const WATCHDOG_PATH: &str = "/usr/lib/systemd/system.conf.d/50-ampoule.conf";
+const WATCHDOG: &str = "\
+[Manager]
+RuntimeWatchdogSec=120
+";
+
 /// Programs of the guest, as bytes.
 pub struct GuestPrograms {
     /// `ampoule-agent`, static.
@@ -98,6 +106,7 @@ pub fn seal_in(
             )?,
         }
     }
+    draft.put_bytes(WATCHDOG_PATH, WATCHDOG, text, &generated("watchdog"))?;
     state_directories(draft, definition)?;
     close_ways_in(draft)?;
     network(draft)?;
@@ -204,10 +213,12 @@ fn os_release(definition: &Definition) -> String {
     let quote = |text: &str| text.replace(['"', '\\', '$', '`'], "");
     let mut text = format!(
         "NAME=\"{title}\"\nID={name}\nID_LIKE=debian\nPRETTY_NAME=\"{title} {version}\"\nVERSION_ID={version}\n\
-         IMAGE_ID={name}\nIMAGE_VERSION={version}\nVENDOR_NAME=\"{vendor}\"\nDEBIAN_CODENAME={suite}\n",
+         IMAGE_ID={name}\nIMAGE_VERSION={sorted}\nVENDOR_NAME=\"{vendor}\"\nDEBIAN_CODENAME={suite}\n",
         title = quote(&identity.title),
         name = identity.name,
         version = identity.version,
+        // The boot loader orders by this, and a tilde alone sorts before nothing at all (UAPI.10 version format).
+        sorted = identity.version.replacen('-', "~", 1),
         vendor = quote(&identity.vendor),
         suite = definition.base.suite,
     );

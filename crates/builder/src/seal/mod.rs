@@ -216,10 +216,11 @@ pub fn seal(request: SealRequest<'_>, progress: &dyn Progress) -> Result<Sealed,
     Ok(Sealed { folder: draft.publish(manifest)? })
 }
 
-/// The kernel's command line. The root hash makes a UKI boot its own root and no other.
+/// The kernel's command line. The root hash makes a UKI boot its own root and no other. A kernel that has an error restarts:
+/// a patched one falls back that way, and any other is of no use half dead.
 fn command_line(root_hash: &Sha256Digest) -> String {
     format!(
-        "roothash={root_hash} console=tty0 console=ttyS0,115200 quiet loglevel=4 panic=10 net.ifnames=0 \
+        "roothash={root_hash} console=tty0 console=ttyS0,115200 quiet loglevel=4 panic=10 oops=panic net.ifnames=0 \
          systemd.show_status=no systemd.gpt_auto=no systemd.getty_auto=no"
     )
 }

@@ -24,6 +24,9 @@ const STORAGE: &[&str] = &[
     "xen_blkfront",
 ];
 
+/// What tells that a boot is counted, and what ends one that hangs. Loaded by `init` itself, or by the device.
+const BOOT_COUNTING: &[&str] = &["efivarfs", "i6300esb", "softdog"];
+
 /// Loaded whatever the devices are. These have to exist, as modules or built in.
 const ALWAYS: &[&str] = &["dm_mod", "dm_verity", "erofs"];
 
@@ -81,7 +84,7 @@ pub fn select_modules(
         return Err(MissingModule { version: version.to_owned(), module: missing.to_string() });
     }
     let mut names = BTreeSet::new();
-    for wanted in STORAGE.iter().chain(BEFORE).chain(ALWAYS) {
+    for wanted in STORAGE.iter().chain(BOOT_COUNTING).chain(BEFORE).chain(ALWAYS) {
         if let Some((_, needs)) = by_name.get(*wanted) {
             names.insert(wanted.to_string());
             // modules.dep lists indirect dependencies too, so one level is the closure.

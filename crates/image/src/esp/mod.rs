@@ -102,8 +102,9 @@ pub enum EspError {
     },
 }
 
-/// Size that holds the files, the same again for a patch's kernel, and some room to spare.
+/// Size that holds the files, a patch's kernel, that kernel once more under the name of a confirmed one, and room for their
+/// growth.
 pub fn size_for(files: &[(TreePath, &[u8])]) -> u64 {
     let content: u64 = files.iter().map(|(_, bytes)| bytes.len() as u64).sum();
-    round_up(content * 2 + content / 8 + (8 << 20), 1 << 20).max(MINIMUM_SIZE)
+    round_up(content * 3 + content / 4 + (8 << 20), 1 << 20).max(MINIMUM_SIZE)
 }

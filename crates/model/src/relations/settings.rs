@@ -1,6 +1,7 @@
 //! Rules between the keys of a setting, and between settings.
 
 use super::{Findings, items};
+use crate::builtin;
 use crate::parse::Parsed;
 use crate::settings::validate::{STRING_LIMIT, Violation, validate_value};
 use crate::settings::{Generate, Kind, Setting, Value};
@@ -10,6 +11,7 @@ pub(super) fn check(parsed: &Parsed, findings: &mut Findings<'_>) {
     let settings = &parsed.definition.settings;
     for (index, setting) in settings.iter().enumerate() {
         let path = format!("settings[{index}]");
+        check_names(setting, &path, settings, findings);
         let before = findings.problems.len();
         check_bounds(setting, &path, findings);
         if findings.problems.len() > before {
@@ -28,6 +30,25 @@ pub(super) fn check(parsed: &Parsed, findings: &mut Findings<'_>) {
         _ => None,
     });
     findings.unique(keys, |key| format!("two certificates name the key `{key}`"));
+}
+
+/// Names of the appliance's own settings, and former names that somebody else has.
+fn check_names(setting: &Setting, path: &str, settings: &[Setting], findings: &mut Findings<'_>) {
+    if builtin::NAMES.contains(&setting.name.as_str()) {
+        let message = format!("every appliance has the setting `{}` already", setting.name);
+        let place = findings.spans.header(path);
+        findings.at_span(place, message, Some("leave it out, or give yours another name".into()));
+    }
+    for (index, was) in setting.was.iter().enumerate() {
+        let has_it = |other: &&Setting| other.name == *was || (*other != setting && other.was.contains(was));
+        if builtin::NAMES.contains(&was.as_str()) || settings.iter().any(|other| has_it(&other)) {
+            findings.at(
+                &format!("{path}.was[{index}]"),
+                format!("`{was}` is the name of another setting, or was"),
+                None,
+            );
+        }
+    }
 }
 
 fn check_bounds(setting: &Setting, path: &str, findings: &mut Findings<'_>) {

@@ -1,0 +1,122 @@
+//! Settings that every appliance has, besides the declared ones.
+//!
+//! They are appended in one place, when a definition is sealed: the image, its settings document and its forms then know
+//! them like any other. A definition can not declare one of their names.
+
+use crate::definition::{Definition, Updates};
+use crate::settings::{Kind, Setting, Value};
+
+/// URL of the depot that is followed.
+pub const DEPOT: &str = "update-depot";
+/// The certificate authority of a private depot.
+pub const DEPOT_CERTIFICATE: &str = "update-depot-certificate";
+/// The series of releases that is followed.
+pub const CHANNEL: &str = "update-channel";
+/// Who says yes to a patch.
+pub const POLICY: &str = "update-policy";
+/// When automatic patches may restart the appliance.
+pub const WINDOW: &str = "update-window";
+/// All of them.
+pub const NAMES: [&str; 5] = [DEPOT, DEPOT_CERTIFICATE, CHANNEL, POLICY, WINDOW];
+
+/// [`POLICY`]: a person asks for each patch.
+pub const MANUAL: &str = "manual";
+/// [`POLICY`]: patches are staged when they appear and installed inside the window.
+pub const AUTOMATIC: &str = "automatic";
+
+/// The definition with the built-in settings behind the declared ones.
+pub fn complete(definition: &Definition) -> Definition {
+    let mut definition = definition.clone();
+    definition.settings.retain(|setting| !NAMES.contains(&setting.name.as_str()));
+    definition.settings.extend(settings(&definition.updates));
+    definition
+}
+
+fn settings(updates: &Updates) -> Vec<Setting> {
+    let setting = |name: &str, title: &str, help: &str, kind: Kind| Setting {
+        name: name.to_owned(),
+        title: title.to_owned(),
+        help: help.to_owned(),
+        kind,
+        default: None,
+        generate: None,
+        optional: false,
+        was: Vec::new(),
+        restarts: Vec::new(),
+        reloads: Vec::new(),
+    };
+    let mut depot = setting(
+        DEPOT,
+        "Depot",
+        "Where this appliance looks for new releases. Without it, it does not look.",
+        Kind::Url { schemes: vec!["https".into(), "http".into()] },
+    );
+    depot.default = updates.depot.clone().map(Value::String);
+    depot.optional = depot.default.is_none();
+    let mut certificate = setting(
+        DEPOT_CERTIFICATE,
+        "Certificate authority of the depot",
+        "For a private depot: only certificates of this authority are accepted then. Public ones need none.",
+        Kind::Certificate { key: None },
+    );
+    certificate.optional = true;
+    let mut channel = setting(
+        CHANNEL,
+        "Channel",
+        "The series of releases that is followed.",
+        Kind::String {
+            pattern: Some("[a-z0-9][a-z0-9-]*".into()),
+            min_length: Some(1),
+            max_length: Some(32),
+        },
+    );
+    channel.default = Some(Value::String(updates.channel.clone()));
+    let mut policy = setting(
+        POLICY,
+        "Installing new releases",
+        "`manual`: somebody asks for each one. `automatic`: inside the maintenance window.",
+        Kind::Enum { choices: vec![MANUAL.into(), AUTOMATIC.into()] },
+    );
+    policy.default = Some(Value::String(MANUAL.into()));
+    let mut window = setting(
+        WINDOW,
+        "Maintenance window",
+        "When automatic installation may restart the appliance, in UTC, such as `Sat 02:00-04:00` or `02:00-04:00 daily`. \
+         Any time without it.",
+        Kind::String {
+            pattern: Some("([A-Za-z,-]+ )?[0-2][0-9]:[0-5][0-9]-[0-2][0-9]:[0-5][0-9]( [A-Za-z,-]+)?".into()),
+            min_length: None,
+            max_length: Some(60),
+        },
+    );
+    window.optional = true;
+    vec![depot, certificate, channel, policy, window]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::validate::validate_document;
+
+    #[test]
+    fn every_appliance_can_be_told_where_its_patches_come_from() {
+        let text = include_str!("../../../examples/lamp/appliance.toml");
+        let mut definition = crate::parse(text).expect("parses").definition;
+        definition.updates.depot = Some("https://depot.example.com/".into());
+        let declared = definition.settings.len();
+        let complete = complete(&definition);
+        assert_eq!(complete.settings.len(), declared + NAMES.len());
+        assert_eq!(super::complete(&complete), complete, "twice is once");
+        let builtin = &complete.settings[declared..];
+        let defaults = builtin.iter().filter_map(|it| Some((it.name.clone(), it.default.clone()?))).collect();
+        assert!(validate_document(builtin, &defaults).is_empty(), "the defaults fit their rules");
+    }
+
+    #[test]
+    fn a_definition_can_not_declare_a_built_in_name() {
+        let text = include_str!("../../../examples/lamp/appliance.toml").to_owned()
+            + "\n[settings.update-policy]\ntype = \"boolean\"\ntitle = \"x\"\nhelp = \"y\"\ndefault = true\n";
+        let problems = crate::parse(&text).expect_err("refused");
+        assert!(problems.iter().any(|problem| problem.message.contains("update-policy")), "{problems:?}");
+    }
+}
