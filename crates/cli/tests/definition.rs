@@ -6,8 +6,8 @@ use support::{ampoule_in, lamp_in};
 use testkit::Bench;
 
 const COMMANDS: [&str; 21] = [
-    "init", "check", "lock", "build", "release", "depot", "test", "run", "status", "settings", "logs", "updates",
-    "precheck", "stage", "apply", "rollback", "hold", "unhold", "stop", "inspect", "schema",
+    "init", "check", "lock", "build", "release", "depot", "test", "run", "status", "settings", "logs",
+    "updates", "precheck", "stage", "apply", "rollback", "hold", "unhold", "stop", "inspect", "schema",
 ];
 
 #[test]

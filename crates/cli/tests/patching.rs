@@ -35,7 +35,8 @@ impl Agent {
         let others = Arc::new(others);
         std::thread::spawn(move || {
             for stream in listener.incoming() {
-                let (heard, updates, others) = (Arc::clone(&heard), Arc::clone(&updates), Arc::clone(&others));
+                let (heard, updates, others) =
+                    (Arc::clone(&heard), Arc::clone(&updates), Arc::clone(&others));
                 std::thread::spawn(move || {
                     let mut writer = stream.expect("connects");
                     let reader = BufReader::new(writer.try_clone().expect("clones"));
@@ -55,12 +56,9 @@ impl Agent {
                         heard.lock().expect("calls").push(call);
                         let outcome = match answer {
                             Ok(answer) => Outcome::Ok(answer),
-                            Err(message) => Outcome::Refused(Refusal {
-                                message,
-                                setting: None,
-                                rule: None,
-                                output: None,
-                            }),
+                            Err(message) => {
+                                Outcome::Refused(Refusal { message, setting: None, rule: None, output: None })
+                            }
                         };
                         let mut line = serde_json::to_string(&Reply { id, outcome }).expect("serialises");
                         line.push('\n');
@@ -166,7 +164,9 @@ fn apply_shows_what_it_does_and_follows_the_patch_until_it_proved_itself() {
     let agent = Agent::new(story, willing);
     let said = agent.ampoule(&["apply", "--yes"]);
     assert_eq!(said.code, 0, "{said:?}");
-    for words in ["verdict      it can be installed", "1.0.1 was written and read back", "1.0.1 runs on trial"] {
+    for words in
+        ["verdict      it can be installed", "1.0.1 was written and read back", "1.0.1 runs on trial"]
+    {
         assert!(said.err.contains(words), "`{words}` is not in: {}", said.err);
     }
     assert!(said.out.starts_with("1.0.1 runs and proved itself\n"), "{}", said.out);
@@ -196,7 +196,11 @@ fn without_a_terminal_nothing_is_asked_and_nothing_done() {
     for verb in ["apply", "rollback"] {
         let said = agent.ampoule(&[verb]);
         assert_eq!(said.code, 2, "{said:?}");
-        assert!(said.err.contains("nobody is there to say yes") && said.err.contains("--yes"), "{}", said.err);
+        assert!(
+            said.err.contains("nobody is there to say yes") && said.err.contains("--yes"),
+            "{}",
+            said.err
+        );
         assert!(said.err.contains("unchanged: "), "{}", said.err);
     }
     let acts = |call: &Call| matches!(call, Call::Apply { .. } | Call::Rollback);
@@ -240,7 +244,9 @@ fn rollback_says_first_what_it_does_to_the_state() {
 #[test]
 fn a_refusal_is_shown_in_the_agents_words_and_says_what_is_unchanged() {
     let agent = Agent::new(vec![status(None, "1.0.0")], |_| Err("no depot is followed".into()));
-    for arguments in [&["updates", "--check"][..], &["stage", "1.0.1"], &["hold", "--reason", "audit"], &["unhold"]] {
+    for arguments in
+        [&["updates", "--check"][..], &["stage", "1.0.1"], &["hold", "--reason", "audit"], &["unhold"]]
+    {
         let said = agent.ampoule(arguments);
         assert_eq!(said.code, 6, "{said:?}");
         assert!(said.err.starts_with("error: no depot is followed\nunchanged: "), "{}", said.err);
@@ -256,10 +262,7 @@ fn updates_holds_and_history_have_json() {
     assert_eq!(agent.ampoule(&["hold", "1.0.1", "--reason", "audit", "--json"]).code, 0);
     assert_eq!(agent.ampoule(&["unhold", "1.0.1"]).code, 0);
     let hold = Call::Hold { version: Some("1.0.1".into()), reason: "audit".into() };
-    assert_eq!(
-        agent.calls(),
-        [Call::UpdateHistory, hold, Call::Unhold { version: Some("1.0.1".into()) }]
-    );
+    assert_eq!(agent.calls(), [Call::UpdateHistory, hold, Call::Unhold { version: Some("1.0.1".into()) }]);
     assert_eq!(agent.ampoule(&["hold", "1.0.1"]).code, 2, "a hold without a reason is refused");
 }
 

@@ -1,7 +1,12 @@
 //! The ways to an image: the full image and patches, behind a trait so that publishing can be tested without either.
 
+use std::fs::{self, File};
+use std::io::{self, BufReader, BufWriter};
+use std::num::NonZeroUsize;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use image::{ReadAt, verity};
 use model::Sha256Digest;
 
 /// Why a way could not be made.
@@ -56,22 +61,127 @@ pub trait Ways {
 }
 
 /// The patch format of the crate `patch`.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Patches;
+#[derive(Clone, Copy, Debug)]
+pub struct Patches {
+    /// Threads that compare. Changes no byte.
+    pub threads: NonZeroUsize,
+}
+
+impl Default for Patches {
+    /// With all processors.
+    fn default() -> Self {
+        Self { threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN) }
+    }
+}
 
 impl Ways for Patches {
     fn make(
         &self,
-        _old: Option<&ImageFiles>,
-        _new: &ImageFiles,
-        _recipe: Recipe,
-        _out: &Path,
-        _progress: &(dyn Fn(u64) + Sync),
+        old: Option<&ImageFiles>,
+        new: &ImageFiles,
+        recipe: Recipe,
+        out: &Path,
+        progress: &(dyn Fn(u64) + Sync),
     ) -> Result<Made, WayError> {
-        Err("the patch format is not there yet".into())
+        let old = old.map(Loaded::open).transpose()?;
+        let new = Loaded::open(new)?;
+        let recipe = match recipe {
+            Recipe::Allowed => patch::Recipe::Allowed,
+            Recipe::Forbidden => patch::Recipe::Forbidden,
+        };
+        let options = patch::MakeOptions { threads: self.threads, recipe };
+        let mut writer = BufWriter::new(File::create(out)?);
+        let parts = |done: u64, total: u64| progress(done * 1000 / total.max(1));
+        let old = old.as_ref().map(Loaded::sides);
+        let summary = patch::make(old, new.sides(), &options, &mut writer, &parts)?;
+        writer.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?;
+        Ok(Made { memory: summary.header.memory })
     }
 
-    fn rebuild(&self, _full: &Path, _to: &ImageFiles) -> Result<(), WayError> {
-        Err("the patch format is not there yet".into())
+    fn rebuild(&self, full: &Path, to: &ImageFiles) -> Result<(), WayError> {
+        let mut target = Files::create(to)?;
+        let options = patch::ApplyOptions { memory: EVERYTHING, resume: patch::Resume::Never };
+        let mut input = BufReader::new(File::open(full)?);
+        patch::apply(&mut input, None, &mut target, &options, &mut |_, _| ())?;
+        let root_hash = target.hashes.finish()?.root_hash;
+        if root_hash != to.root_hash {
+            return Err(format!("it gives the root hash {root_hash}, and {} is stated", to.root_hash).into());
+        }
+        Ok(())
     }
+}
+
+/// The machine that makes patches has the memory.
+const EVERYTHING: u64 = u64::MAX;
+
+/// An image that is read while it is compared.
+struct Loaded {
+    root: Opened,
+    uki: Vec<u8>,
+    root_hash: Sha256Digest,
+}
+
+impl Loaded {
+    fn open(files: &ImageFiles) -> Result<Self, WayError> {
+        let root = File::open(&files.root)?;
+        let size = root.metadata()?.len();
+        Ok(Self { root: Opened { file: root, size }, uki: fs::read(&files.uki)?, root_hash: files.root_hash })
+    }
+
+    fn sides(&self) -> patch::Sides<'_> {
+        patch::Sides { root: &self.root, uki: &self.uki, root_hash: self.root_hash }
+    }
+}
+
+struct Opened {
+    file: File,
+    size: u64,
+}
+
+impl ReadAt for Opened {
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        self.file.read_exact_at(buffer, offset)
+    }
+
+    fn size(&self) -> u64 {
+        self.size
+    }
+}
+
+/// Files that an image is made in; the hash tree grows with the root.
+struct Files {
+    root: File,
+    uki: File,
+    hashes: verity::VerityBuilder,
+}
+
+impl Files {
+    fn create(to: &ImageFiles) -> Result<Self, WayError> {
+        let salt = image_salt(&to.verity_salt).ok_or("the verity salt is not hexadecimal")?;
+        let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        let options = verity::Options { salt, uuid: image::Uuid([0; 16]), threads };
+        let open =
+            |path: &Path| File::options().read(true).write(true).create(true).truncate(true).open(path);
+        Ok(Self { root: open(&to.root)?, uki: open(&to.uki)?, hashes: verity::VerityBuilder::new(options)? })
+    }
+}
+
+impl patch::Target for Files {
+    fn write_root(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.hashes.update(bytes);
+        self.root.write_all_at(bytes, offset)
+    }
+
+    fn read_root(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        self.root.read_exact_at(buffer, offset)
+    }
+
+    fn write_uki(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.uki.write_all_at(bytes, offset)
+    }
+}
+
+fn image_salt(text: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| (byte as char).to_digit(16).map(|digit| digit as u8);
+    text.as_bytes().chunks(2).map(|pair| Some(digit(*pair.first()?)? << 4 | digit(*pair.get(1)?)?)).collect()
 }

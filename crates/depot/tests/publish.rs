@@ -103,7 +103,14 @@ fn collect(folder: &Path, files: &mut BTreeMap<PathBuf, Vec<u8>>) {
 }
 
 fn request(release: &Path) -> Request<'_> {
-    Request { release, channel: "stable", notes: Some("fixes".into()), patches: 5, from: &[], now: 1_700_000_000 }
+    Request {
+        release,
+        channel: "stable",
+        notes: Some("fixes".into()),
+        patches: 5,
+        from: &[],
+        now: 1_700_000_000,
+    }
 }
 
 /// Ways that are the image itself. What is made from an old image names it.
@@ -120,7 +127,9 @@ impl Copies {
     fn count(&self, what: String) -> Result<(), WayError> {
         self.made.borrow_mut().push(what);
         match self.fails_at {
-            Some(at) if at == self.made.borrow().len() => Err(io::Error::from(io::ErrorKind::StorageFull).into()),
+            Some(at) if at == self.made.borrow().len() => {
+                Err(io::Error::from(io::ErrorKind::StorageFull).into())
+            }
             _ => Ok(()),
         }
     }

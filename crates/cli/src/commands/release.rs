@@ -37,7 +37,7 @@ pub fn run(args: &ReleaseArgs, printer: &Printer) -> Result<(), Failure> {
         0 => printer.passing(&step.to_string()),
         part => printer.passing(&format!("{step}, {} %", part / 10)),
     };
-    let summary = publish(&depot, &request, &depot::ways::Patches, &progress)
+    let summary = publish(&depot, &request, &depot::ways::Patches::default(), &progress)
         .map_err(|error| depot_failure(error).unchanged(unchanged()))?;
     printer.clear();
     let appliance = release_appliance(args)?;
@@ -89,9 +89,10 @@ pub fn depot_failure(error: DepotError) -> Failure {
         | DepotError::Release(release::ReleaseError::Digest { .. } | release::ReleaseError::Size { .. }) => {
             Fault::Trust
         }
-        DepotError::Io { .. } | DepotError::Listen { .. } | DepotError::Patch { .. } | DepotError::Busy { .. } => {
-            Fault::Environment
-        }
+        DepotError::Io { .. }
+        | DepotError::Listen { .. }
+        | DepotError::Patch { .. }
+        | DepotError::Busy { .. } => Fault::Environment,
         _ => Fault::User,
     };
     let failure = Failure::from_error(fault, &error);
