@@ -6,11 +6,13 @@
 mod bench;
 mod booted;
 mod built;
+pub mod depot;
 pub mod flip;
 pub mod http;
 pub mod probe;
 mod suite;
 pub mod tools;
+pub mod variant;
 
 pub use bench::Bench;
 pub use booted::BootedAppliance;

@@ -10,6 +10,8 @@ mod counter;
 mod examples;
 #[path = "vm/life.rs"]
 mod life;
+#[path = "vm/patch.rs"]
+mod patch;
 #[path = "vm/scaffold.rs"]
 mod scaffold;
 #[path = "vm/settings.rs"]
@@ -22,6 +24,7 @@ use testkit::Suite;
 fn main() -> ExitCode {
     let mut suite = Suite::from_arguments();
     life::chapters(&mut suite);
+    patch::chapters(&mut suite);
     accidents::chapters(&mut suite);
     counter::chapters(&mut suite);
     examples::chapters(&mut suite);
