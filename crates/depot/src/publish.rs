@@ -22,7 +22,7 @@ use crate::ways::{ImageFiles, Recipe, Ways};
 /// Longest definition in a release folder. Stops a folder from elsewhere from filling memory.
 const DEFINITION_LIMIT: u64 = 4 << 20;
 /// A way that needs more memory than every appliance has gets a companion that needs less.
-const EVERYBODYS_MEMORY: u64 = 64 << 20;
+pub(crate) const EVERYBODYS_MEMORY: u64 = 64 << 20;
 
 /// What to publish, and how.
 #[derive(Clone, Debug)]
@@ -109,7 +109,7 @@ pub fn publish(
     }
     let image = image_files(&release, &statement)?;
     let mut patches = Vec::new();
-    let full = make(&mut intake, ways, None, &image, &Step::Full, progress)?;
+    let full = make_full(&mut intake, ways, &image, progress)?;
     let full_size = full.object.size;
     patches.push(full);
     for from in &earlier {
@@ -236,33 +236,44 @@ fn make_patches(
     let version = &from.entry.version;
     let id = Some(from.entry.id());
     let step = |recipe| Step::Patch { from: version.clone(), recipe };
-    let mut made = vec![make(intake, ways, Some((id, &old)), image, &step(Recipe::Allowed), progress)?];
-    if made[0].memory > EVERYBODYS_MEMORY {
-        made.push(make(intake, ways, Some((id, &old)), image, &step(Recipe::Forbidden), progress)?);
+    let allowed = step(Recipe::Allowed);
+    progress(&allowed, 0);
+    let failed = |step: &Step| {
+        let action = step.to_string();
+        move |source| DepotError::Patch { action, source }
+    };
+    let out = intake.path();
+    let patch = ways
+        .make(Some(&old), image, Recipe::Allowed, &out, &|part| progress(&allowed, part))
+        .map_err(failed(&allowed))?;
+    let mut made = Vec::new();
+    if patch.memory > EVERYBODYS_MEMORY {
+        let forbidden = step(Recipe::Forbidden);
+        progress(&forbidden, 0);
+        let companion = intake.path();
+        let with = ways
+            .make_companion(&out, &old, image, &companion, &|part| progress(&forbidden, part))
+            .map_err(failed(&forbidden))?;
+        made.push(PatchRef { from: id, object: intake.add(companion)?, memory: with.memory });
     }
+    made.insert(0, PatchRef { from: id, object: intake.add(out)?, memory: patch.memory });
     Ok(made)
 }
 
-fn make(
+fn make_full(
     intake: &mut Intake<'_>,
     ways: &dyn Ways,
-    from: Option<(Option<release::ReleaseId>, &ImageFiles)>,
     image: &ImageFiles,
-    step: &Step,
     progress: Progress<'_>,
 ) -> Result<PatchRef, DepotError> {
-    progress(step, 0);
+    let step = Step::Full;
+    progress(&step, 0);
     let out = intake.path();
-    let recipe = match step {
-        Step::Patch { recipe, .. } => *recipe,
-        // A full image is what works when nothing else does: on the smallest appliance too.
-        _ => Recipe::Forbidden,
-    };
+    // A full image is what works when nothing else does: on the smallest appliance too.
     let made = ways
-        .make(from.map(|(_, old)| old), image, recipe, &out, &|part| progress(step, part))
+        .make(None, image, Recipe::Forbidden, &out, &|part| progress(&step, part))
         .map_err(|source| DepotError::Patch { action: step.to_string(), source })?;
-    let object = intake.add(out)?;
-    Ok(PatchRef { from: from.and_then(|(id, _)| id), object, memory: made.memory })
+    Ok(PatchRef { from: None, object: intake.add(out)?, memory: made.memory })
 }
 
 /// An earlier image, made again from the depot; its files are gone with the value.

@@ -1,7 +1,7 @@
 //! The ways to an image: the full image and patches, behind a trait so that publishing can be tested without either.
 
 use std::fs::{self, File};
-use std::io::{self, BufReader, BufWriter};
+use std::io::{self, BufReader, BufWriter, Write};
 use std::num::NonZeroUsize;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -56,6 +56,19 @@ pub trait Ways {
         progress: &(dyn Fn(u64) + Sync),
     ) -> Result<Made, WayError>;
 
+    /// Writes the companion of a patch from `old` to `new` for appliances with little memory: the same, without the recipe.
+    fn make_companion(
+        &self,
+        patch: &Path,
+        old: &ImageFiles,
+        new: &ImageFiles,
+        out: &Path,
+        progress: &(dyn Fn(u64) + Sync),
+    ) -> Result<Made, WayError> {
+        let _ = patch;
+        self.make(Some(old), new, Recipe::Forbidden, out, progress)
+    }
+
     /// Follows a way from nothing: writes `to.root` and `to.uki`, checked.
     fn rebuild(&self, full: &Path, to: &ImageFiles) -> Result<(), WayError>;
 }
@@ -98,6 +111,23 @@ impl Ways for Patches {
         Ok(Made { memory: summary.header.memory })
     }
 
+    /// Everything but the kernel is taken over from the patch, so that nothing is compared twice. What was put together is
+    /// followed once before it counts; should it not lead there, the long way is taken.
+    fn make_companion(
+        &self,
+        patch: &Path,
+        old: &ImageFiles,
+        new: &ImageFiles,
+        out: &Path,
+        progress: &(dyn Fn(u64) + Sync),
+    ) -> Result<Made, WayError> {
+        let (loaded_old, loaded_new) = (Loaded::open(old)?, Loaded::open(new)?);
+        match self.put_together(patch, &loaded_old, &loaded_new, new, out) {
+            Ok(made) => Ok(made),
+            Err(_) => self.make(Some(old), new, Recipe::Forbidden, out, progress),
+        }
+    }
+
     fn rebuild(&self, full: &Path, to: &ImageFiles) -> Result<(), WayError> {
         let mut target = Files::create(to)?;
         let options = patch::ApplyOptions { memory: EVERYTHING, resume: patch::Resume::Never };
@@ -108,6 +138,64 @@ impl Ways for Patches {
             return Err(format!("it gives the root hash {root_hash}, and {} is stated", to.root_hash).into());
         }
         Ok(())
+    }
+}
+
+impl Patches {
+    fn put_together(
+        &self,
+        patch: &Path,
+        old: &Loaded,
+        new: &Loaded,
+        files: &ImageFiles,
+        out: &Path,
+    ) -> Result<Made, WayError> {
+        let (mut header, operations) = patch::operations(&mut BufReader::new(File::open(patch)?))?;
+        let mut kept = Vec::new();
+        let mut offset = 0;
+        for operation in operations {
+            let length = operation.length;
+            match operation.work {
+                patch::Work::Recompress { .. } => {
+                    let start = offset - header.new.root_size;
+                    let bytes = &new.uki[start as usize..(start + length) as usize];
+                    kept.extend(self.literal(bytes)?);
+                }
+                _ => kept.push(operation),
+            }
+            offset += length;
+        }
+        header.memory = crate::publish::EVERYBODYS_MEMORY;
+        header.operations = kept.len() as u64;
+        let mut writer = BufWriter::new(File::create(out)?);
+        writer.write_all(&header.to_bytes())?;
+        let mut bytes = Vec::new();
+        for operation in &kept {
+            bytes.clear();
+            operation.put(&mut bytes);
+            writer.write_all(&bytes)?;
+        }
+        writer.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?;
+
+        let mut target = Hashes { hashes: hashes(files)? };
+        let options = patch::ApplyOptions { memory: header.memory, resume: patch::Resume::Never };
+        let from = patch::Old { root: &old.root, uki: &&old.uki[..], root_hash: old.root_hash };
+        let mut input = BufReader::new(File::open(out)?);
+        patch::apply(&mut input, Some(&from), &mut target, &options, &mut |_, _| ())?;
+        if target.hashes.finish()?.root_hash != files.root_hash {
+            return Err("it leads somewhere else".into());
+        }
+        Ok(Made { memory: header.memory })
+    }
+
+    /// Operations that bring bytes as they are.
+    fn literal(&self, bytes: &[u8]) -> Result<Vec<patch::Operation>, WayError> {
+        let nothing: &[u8] = &[];
+        let brought = patch::Sides { root: &nothing, uki: bytes, root_hash: Sha256Digest([0; 32]) };
+        let options = patch::MakeOptions { threads: self.threads, recipe: patch::Recipe::Forbidden };
+        let mut made = Vec::new();
+        patch::make(None, brought, &options, &mut made, &|_, _| ())?;
+        Ok(patch::operations(&mut &made[..])?.1)
     }
 }
 
@@ -157,12 +245,36 @@ struct Files {
 
 impl Files {
     fn create(to: &ImageFiles) -> Result<Self, WayError> {
-        let salt = image_salt(&to.verity_salt).ok_or("the verity salt is not hexadecimal")?;
-        let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-        let options = verity::Options { salt, uuid: image::Uuid([0; 16]), threads };
         let open =
             |path: &Path| File::options().read(true).write(true).create(true).truncate(true).open(path);
-        Ok(Self { root: open(&to.root)?, uki: open(&to.uki)?, hashes: verity::VerityBuilder::new(options)? })
+        Ok(Self { root: open(&to.root)?, uki: open(&to.uki)?, hashes: hashes(to)? })
+    }
+}
+
+fn hashes(of: &ImageFiles) -> Result<verity::VerityBuilder, WayError> {
+    let salt = image_salt(&of.verity_salt).ok_or("the verity salt is not hexadecimal")?;
+    let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let options = verity::Options { salt, uuid: image::Uuid([0; 16]), threads };
+    Ok(verity::VerityBuilder::new(options)?)
+}
+
+/// Where an image goes that is only looked at.
+struct Hashes {
+    hashes: verity::VerityBuilder,
+}
+
+impl patch::Target for Hashes {
+    fn write_root(&mut self, _offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.hashes.update(bytes);
+        Ok(())
+    }
+
+    fn read_root(&mut self, _offset: u64, _buffer: &mut [u8]) -> io::Result<()> {
+        Err(io::Error::other("BUG: what is only looked at is never read again"))
+    }
+
+    fn write_uki(&mut self, _offset: u64, _bytes: &[u8]) -> io::Result<()> {
+        Ok(())
     }
 }
 

@@ -93,7 +93,10 @@ async fn object<B>(root: &Path, digest: &Sha256Digest, request: Request<B>) -> R
         answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"));
         answer
     };
-    answer.headers_mut().insert(CACHE_CONTROL, FOR_EVER);
+    // A range that can not be had is no property of the object: nobody keeps that answer.
+    let is_object = answer.status().is_success() || answer.status() == StatusCode::NOT_MODIFIED;
+    let kept = if is_object { FOR_EVER } else { ASK_AGAIN };
+    answer.headers_mut().insert(CACHE_CONTROL, kept);
     answer.headers_mut().insert(ETAG, tag);
     answer
 }
