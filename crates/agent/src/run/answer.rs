@@ -2,14 +2,17 @@
 
 use std::io::Write as _;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use model::Definition;
 use model::control::{Answer, Call, Outcome, Refusal, Reply, Request};
+use model::definition::SettingValues;
 
 use super::system::RunningSystem;
 use super::{App, Summary, lock};
+use crate::patching::{Follow, Patching, Wish};
 use crate::settings::change::{Changed, Settings};
 use crate::{boot, units};
 
@@ -52,18 +55,52 @@ fn call(app: &App, call: Call) -> Outcome {
             Ok(lines) => Outcome::Ok(Answer::Logs(lines)),
             Err(why) => refused(why),
         },
-        Call::Updates
-        | Call::CheckUpdates
-        | Call::Precheck { .. }
-        | Call::Stage { .. }
-        | Call::Apply { .. }
-        | Call::Rollback
-        | Call::Hold { .. }
-        | Call::Unhold { .. }
-        | Call::UpdateHistory => refused("this appliance can not be patched yet".to_owned()),
+        Call::Updates => patching(app, |patching| Ok(Answer::Updates(patching.status()))),
+        Call::CheckUpdates => patching(app, |patching| {
+            patching.check()?;
+            Ok(Answer::Updates(patching.status()))
+        }),
+        Call::Precheck { version } => patching(app, |patching| {
+            patching.precheck(version.as_deref(), &values(app)).map(Answer::Precheck)
+        }),
+        Call::Stage { version, again } => begin(app, Wish { version, again, restart: None, by: A_PERSON }),
+        Call::Apply { version, again, restart } => {
+            begin(app, Wish { version, again, restart: Some(restart), by: A_PERSON })
+        }
+        Call::Rollback => patching(app, |patching| patching.roll_back().map(|()| Answer::Done)),
+        Call::Hold { version, reason } => patching(app, |patching| {
+            patching.hold(version, reason)?;
+            Ok(Answer::Updates(patching.status()))
+        }),
+        Call::Unhold { version } => patching(app, |patching| {
+            patching.unhold(version.as_deref())?;
+            Ok(Answer::Updates(patching.status()))
+        }),
+        Call::UpdateHistory => patching(app, |patching| Ok(Answer::UpdateHistory(patching.history()))),
         Call::PowerOff => stop("poweroff"),
         Call::Reboot => stop("reboot"),
     }
+}
+
+/// Who began a patch, in the journal.
+const A_PERSON: &str = "a person";
+
+fn patching(app: &App, act: impl FnOnce(&Arc<Patching>) -> Result<Answer, String>) -> Outcome {
+    let Some(patching) = &app.patching else {
+        return refused("this machine can not be patched: nothing says which image runs".to_owned());
+    };
+    match act(patching) {
+        Ok(answer) => Outcome::Ok(answer),
+        Err(why) => refused(why),
+    }
+}
+
+fn begin(app: &App, wish: Wish) -> Outcome {
+    patching(app, |patching| patching.begin(wish, &values(app)).map(|()| Answer::Done))
+}
+
+fn values(app: &App) -> SettingValues {
+    lock(&app.summary).values.clone()
 }
 
 fn change(
@@ -75,7 +112,10 @@ fn change(
     app.change_count.fetch_add(1, Ordering::AcqRel);
     let outcome = act(&mut settings, &mut system);
     app.change_count.fetch_add(1, Ordering::AcqRel);
-    *lock(&app.summary) = Summary { version: settings.version(), hostname: settings.hostname() };
+    *lock(&app.summary) = Summary::of(&settings);
+    if let Some(patching) = &app.patching {
+        patching.follow(Follow::of(settings.values()));
+    }
     drop(settings);
     // What was restarted is looked at now, not in ten seconds.
     let _health_thread_gone = app.nudge.send(());

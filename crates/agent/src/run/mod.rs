@@ -20,11 +20,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use model::Definition;
-use model::control::{Event, Health, Status, UndeclaredWrite, UpdateStatus};
+use model::control::{CheckState, Event, Health, Status, UndeclaredWrite, UpdateStatus};
+
+use model::definition::SettingValues;
 
 use crate::accounts::Accounts;
 use crate::facts::{FACTS_PATH, Facts};
 use crate::health::{self, Subject, Tracked, probe};
+use crate::patching::{Follow, Patching};
 use crate::render::{LIST_PATH, Renderer};
 use crate::settings::change::Settings;
 use crate::{boot, card, sys, undeclared};
@@ -33,6 +36,12 @@ use crate::{boot, card, sys, undeclared};
 const BEAT: Duration = Duration::from_secs(1);
 /// A kernel message may have written over the card: it is drawn again without a change too.
 const REDRAW: Duration = Duration::from_secs(30);
+/// How often the policy for patches is followed: six hours, and up to one more by the machine's own number, so that not all
+/// appliances of a maker ask at once.
+const POLICY_INTERVAL: Duration = Duration::from_secs(6 * 3600);
+const POLICY_SPREAD: u64 = 3600;
+/// The first look at the depot: services come first.
+const FIRST_LOOK: Duration = Duration::from_secs(60);
 /// The stack of a thread: none recurses deep, and sixteen of the default size would be 32 MiB of address space.
 const STACK: usize = 256 << 10;
 
@@ -45,7 +54,9 @@ struct App {
     /// Copied from the settings after each change, so that nobody waits for one that is under way.
     summary: Mutex<Summary>,
     live: Mutex<Live>,
-    hub: hub::Hub,
+    hub: Arc<hub::Hub>,
+    /// Absent where nothing says which image runs: the agent is tried outside of an appliance.
+    patching: Option<Arc<Patching>>,
     /// Wakes the health thread.
     nudge: Sender<()>,
     /// Counts up when a change of settings begins and when it ends: odd while one is under way. What checks see then is a
@@ -57,6 +68,17 @@ struct App {
 struct Summary {
     version: u64,
     hostname: String,
+    values: SettingValues,
+}
+
+impl Summary {
+    fn of(settings: &Settings) -> Summary {
+        Summary {
+            version: settings.version(),
+            hostname: settings.hostname(),
+            values: settings.values().clone(),
+        }
+    }
 }
 
 struct Live {
@@ -72,8 +94,11 @@ pub fn main() -> io::Result<()> {
     let (definition, accounts) = (renderer.definition.clone(), renderer.accounts().clone());
     let settings = Settings::load(renderer, boot::open_store()?)?;
     let (nudge, nudged) = mpsc::channel();
+    let hub = Arc::new(hub::Hub::default());
+    let facts = Facts::load(Path::new(FACTS_PATH));
+    let patching = load_patching(&definition, &facts, &settings, &hub);
     let app = Arc::new(App {
-        summary: Mutex::new(Summary { version: settings.version(), hostname: settings.hostname() }),
+        summary: Mutex::new(Summary::of(&settings)),
         settings: Mutex::new(settings),
         live: Mutex::new(Live {
             checks: Subject::all(&definition.health).into_iter().map(Tracked::new).collect(),
@@ -81,8 +106,9 @@ pub fn main() -> io::Result<()> {
         }),
         definition,
         accounts,
-        facts: Facts::load(Path::new(FACTS_PATH)),
-        hub: hub::Hub::default(),
+        facts,
+        hub,
+        patching,
         nudge,
         change_count: AtomicU64::new(0),
     });
@@ -103,6 +129,18 @@ pub fn main() -> io::Result<()> {
         let app = app.clone();
         move || watch_health(&app, &nudged)
     })?;
+    if let Some(patching) = app.patching.clone() {
+        if patching.enter() {
+            spawn("trial", {
+                let app = app.clone();
+                move || undergo_trial(&app)
+            })?;
+        }
+        spawn("policy", {
+            let app = app.clone();
+            move || follow_policy(&app)
+        })?;
+    }
     notify::tell("READY=1");
     app.hub.broadcast(&Event::Hello(app.status()));
     let mut shown = String::new();
@@ -128,15 +166,14 @@ pub fn main() -> io::Result<()> {
 }
 
 impl App {
+    fn check_states(&self) -> Vec<CheckState> {
+        let since_boot = uptime();
+        lock(&self.live).checks.iter().map(|check| check.state(since_boot)).collect()
+    }
+
     fn status(&self) -> Status {
         let since_boot = uptime();
-        let (checks, corrupted) = {
-            let live = lock(&self.live);
-            (
-                live.checks.iter().map(|check| check.state(since_boot)).collect::<Vec<_>>(),
-                live.corrupted.clone(),
-            )
-        };
+        let (checks, corrupted) = (self.check_states(), lock(&self.live).corrupted.clone());
         let summary = lock(&self.summary).clone();
         let addresses = sys::addresses::addresses().unwrap_or_default();
         let identity = &self.definition.appliance;
@@ -155,9 +192,44 @@ impl App {
             addresses: addresses.iter().map(|(address, prefix)| format!("{address}/{prefix}")).collect(),
             uptime: since_boot.as_secs(),
             settings_version: summary.version,
-            notices: told.chain(self.facts.notices.iter().cloned()).collect(),
-            update: UpdateStatus::unknown(),
+            notices: told
+                .chain(self.facts.notices.iter().cloned())
+                .chain(self.patching.as_ref().map(|patching| patching.notices()).unwrap_or_default())
+                .collect(),
+            update: self.patching.as_ref().map_or_else(UpdateStatus::unknown, |patching| patching.status()),
         }
+    }
+}
+
+/// Without the facts of `init` nothing is known of slots; without data nothing can be kept. Both are told by its absence.
+fn load_patching(
+    definition: &Definition,
+    facts: &Facts,
+    settings: &Settings,
+    hub: &Arc<hub::Hub>,
+) -> Option<Arc<Patching>> {
+    let hub = hub.clone();
+    let news = Box::new(move |update| hub.broadcast(&Event::Update(update)));
+    Patching::load(definition.clone(), facts, Follow::of(settings.values()), news).ok().map(Arc::new)
+}
+
+fn undergo_trial(app: &App) {
+    let Some(patching) = &app.patching else { return };
+    let checks = || {
+        // The health thread rests for seconds when all is well.
+        let _gone = app.nudge.send(());
+        app.check_states()
+    };
+    patching.undergo(checks, uptime);
+}
+
+fn follow_policy(app: &App) {
+    let Some(patching) = &app.patching else { return };
+    std::thread::sleep(FIRST_LOOK);
+    let spread = u64::from(std::process::id()) * 7919 % POLICY_SPREAD;
+    loop {
+        patching.follow_policy(&lock(&app.summary).values.clone());
+        std::thread::sleep(POLICY_INTERVAL + Duration::from_secs(spread));
     }
 }
 

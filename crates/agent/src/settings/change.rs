@@ -112,6 +112,11 @@ impl Settings {
         self.renderer.hostname(self.effective.values())
     }
 
+    /// Values in use, secrets among them.
+    pub fn values(&self) -> &SettingValues {
+        self.effective.values()
+    }
+
     /// All settings without secrets.
     pub fn states(&self) -> Vec<SettingState> {
         self.effective.states(&self.renderer.definition.settings)
