@@ -23,3 +23,4 @@ pub use format::{Described, HEADER_LENGTH, Header, Operation, Reference, Space, 
 pub use look::{Kind, Part, Seen, look, shares};
 #[cfg(feature = "make")]
 pub use make::{Cost, MakeError, MakeOptions, Recipe, Sides, Summary, make};
+pub use pack::Packing;

@@ -74,7 +74,7 @@ pub fn look(input: &mut impl Read) -> Result<(Header, Vec<Seen>), ApplyError> {
     let (mut seen, mut done) = (Vec::new(), 0u64);
     for number in 0..header.operations {
         let before = input.read;
-        let operation = Operation::read(&mut input, number)?;
+        let operation = Operation::read(&mut input, number, u64::MAX)?;
         let (side, offset) = match done.checked_sub(header.new.root_size) {
             None => (Side::Root, done),
             Some(offset) => (Side::Uki, offset),
