@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 mod depot;
+mod patch;
 mod patching;
 mod test;
 
 pub use depot::{DepotAction, DepotArgs, ReleaseArgs};
+pub use patch::{MakeArgs, PatchAction, PatchApplyArgs, PatchArgs, ShowArgs};
 pub use patching::{
     ApplyArgs, HoldArgs, PrecheckArgs, RestartChoice, RollbackArgs, StageArgs, UnholdArgs, UpdatesAction,
     UpdatesArgs,
@@ -73,6 +75,11 @@ pub enum Command {
         after_help = "Examples:\n  ampoule depot list depot\n  ampoule depot serve depot --listen 127.0.0.1:8000"
     )]
     Depot(DepotArgs),
+    /// Make, apply or show a patch between two releases as a file
+    #[command(
+        after_help = "Examples:\n  ampoule patch make out/lamp-1.0.0 out/lamp-1.0.1 -o lamp.patch\n  ampoule patch show lamp.patch --release out/lamp-1.0.1\n  ampoule patch apply out/lamp-1.0.0 lamp.patch -o image --release out/lamp-1.0.1/release.json\n  ampoule patch make --full out/lamp-1.0.1 -o lamp.full"
+    )]
+    Patch(PatchArgs),
     /// Patch one release to another in virtual machines, with power cuts, and report
     #[command(
         after_help = "Examples:\n  ampoule test out/lamp-1.0.0 out/lamp-1.0.1\n  ampoule test OLD NEW --probe ./probe --report report.json"

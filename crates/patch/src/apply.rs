@@ -11,7 +11,7 @@ use model::Sha256Digest;
 use sha2::{Digest, Sha256};
 
 use crate::error::{ApplyError, Side};
-use crate::format::{CHECK_LENGTH, Header, Operation, Reference, Space, Work, check};
+use crate::format::{CHECK_LENGTH, Header, KERNEL_LIMIT, Operation, Reference, Space, Work, check};
 use crate::kernel::{self, Recipe};
 use crate::{delta, pack};
 
@@ -100,7 +100,13 @@ pub fn apply(
     let total = header.new.root_size + header.new.uki_size;
     let mut resumed = 0;
     for number in 0..header.operations {
-        let operation = Operation::read(patch, number)?;
+        let room = options.memory.saturating_sub(BASE_MEMORY);
+        let operation = Operation::read(patch, number, room)?;
+        // The header's word is only good for refusing early.
+        if operation.memory() > room {
+            let needed = BASE_MEMORY.saturating_add(operation.memory());
+            return Err(ApplyError::Memory { needed, allowed: options.memory });
+        }
         run.number = number;
         resumed += run.carry_out(operation)?;
         progress(run.done, total);
@@ -285,8 +291,9 @@ impl Run<'_> {
 
     fn assemble(&mut self, references: &[Reference]) -> Result<Vec<u8>, ApplyError> {
         // First all of them: nothing is allocated for what can not be read.
-        if references.iter().any(|reference| reference.space == Space::OldKernel) {
-            self.ensure_kernel()?;
+        let of_kernel = references.iter().filter(|reference| reference.space == Space::OldKernel);
+        if let Some(end) = of_kernel.map(|it| it.offset.saturating_add(it.length)).max() {
+            self.ensure_kernel(end)?;
         }
         references.iter().try_for_each(|reference| self.ensure_inside(reference))?;
         let total: u64 = references.iter().map(|reference| reference.length).sum();
@@ -312,18 +319,20 @@ impl Run<'_> {
         }
     }
 
-    fn ensure_kernel(&mut self) -> Result<(), ApplyError> {
-        if self.kernel.is_none() {
-            let old = self.old.filter(|_| self.header.old.is_some());
-            let old = old.ok_or_else(|| self.impossible("it compares with a kernel that is not there"))?;
-            let mut uki = vec![0; old.uki.size() as usize];
-            old.uki.read_exact_at(&mut uki, 0).map_err(|source| ApplyError::Old {
-                side: Side::Uki,
-                offset: 0,
-                source,
-            })?;
-            self.kernel = kernel_of(&uki);
+    /// Unpacks the old kernel as far as it is asked for: memory was counted for no more.
+    fn ensure_kernel(&mut self, end: u64) -> Result<(), ApplyError> {
+        if self.kernel.is_some() {
+            return Ok(());
         }
+        let old = self.old.filter(|_| self.header.old.is_some());
+        let old = old.ok_or_else(|| self.impossible("it compares with a kernel that is not there"))?;
+        let mut uki = vec![0; old.uki.size() as usize];
+        old.uki.read_exact_at(&mut uki, 0).map_err(|source| ApplyError::Old {
+            side: Side::Uki,
+            offset: 0,
+            source,
+        })?;
+        self.kernel = kernel_of(&uki, end);
         match self.kernel {
             Some(_) => Ok(()),
             None => Err(self.impossible("the old kernel can not be unpacked")),
@@ -359,9 +368,9 @@ impl Run<'_> {
     }
 }
 
-/// The unpacked kernel of a UKI.
-pub fn kernel_of(uki: &[u8]) -> Option<Vec<u8>> {
+/// The first `end` bytes of a UKI's kernel, unpacked; fewer when it has fewer.
+pub fn kernel_of(uki: &[u8], end: u64) -> Option<Vec<u8>> {
     let sections = image::uki::sections(uki).ok()?;
     let linux = sections.iter().find(|section| section.name == ".linux")?;
-    kernel::unpack(&linux.data[kernel::payload(linux.data)?])
+    kernel::unpack(&linux.data[kernel::payload(linux.data)?], end.min(KERNEL_LIMIT))
 }

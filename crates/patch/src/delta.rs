@@ -25,8 +25,11 @@ pub struct Stretch {
     pub step: i64,
 }
 
-/// Bytes of a stretch in the numbers, at least: stops numbers that unpack to gigabytes. Three numbers of ten bytes.
-const STRETCH_LONGEST: u64 = 30;
+/// Most bytes of numbers for an output of `length` bytes. Stops numbers that unpack to gigabytes; makers whose stretches need
+/// more bring everything as own bytes.
+pub fn numbers_limit(length: u64) -> u64 {
+    length / 2 + 64
+}
 
 /// Makes `length` bytes from `reference`. The error says why the bytes of the patch are not a delta.
 pub fn decode(packed: &[u8], reference: &[u8], length: usize) -> Result<Vec<u8>, &'static str> {
@@ -37,11 +40,12 @@ pub fn decode(packed: &[u8], reference: &[u8], length: usize) -> Result<Vec<u8>,
     if !rest.is_empty() {
         return Err("there are bytes behind its streams");
     }
-    let stretches = stretches(&numbers.unpack(length as u64 * STRETCH_LONGEST + 64)?)?;
+    let numbers = numbers.unpack(numbers_limit(length as u64))?;
+    let mut columns = Columns::of(&numbers)?;
     let (mut differences, mut own) = (differences.reader()?, own.reader()?);
     let mut output = vec![0; length];
     let (mut at, mut from) = (0usize, 0i64);
-    for stretch in stretches {
+    while let Some(stretch) = columns.next()? {
         let (taken, brought) = (usize::try_from(stretch.taken), usize::try_from(stretch.own));
         let (Ok(taken), Ok(brought)) = (taken, brought) else { return Err("a stretch is too long") };
         let end = at.checked_add(taken).and_then(|end| end.checked_add(brought)).filter(|end| *end <= length);
@@ -62,18 +66,41 @@ pub fn decode(packed: &[u8], reference: &[u8], length: usize) -> Result<Vec<u8>,
     Ok(output)
 }
 
-fn stretches(numbers: &[u8]) -> Result<Vec<Stretch>, &'static str> {
-    let mut numbers = Numbers(numbers);
-    let short = "its numbers end too early";
-    let count = numbers.next().ok_or(short)?;
-    // Every stretch has three numbers of at least one byte.
-    if count > numbers.0.len() as u64 / 3 {
-        return Err(short);
+/// The three columns of the numbers, read side by side: as values they would take many times their bytes.
+struct Columns<'a> {
+    left: u64,
+    taken: Numbers<'a>,
+    own: Numbers<'a>,
+    steps: Numbers<'a>,
+}
+
+const SHORT: &str = "its numbers end too early";
+
+impl<'a> Columns<'a> {
+    fn of(numbers: &'a [u8]) -> Result<Self, &'static str> {
+        let mut numbers = Numbers(numbers);
+        let left = numbers.next().ok_or(SHORT)?;
+        // Every stretch has three numbers of at least one byte.
+        if left > numbers.0.len() as u64 / 3 {
+            return Err(SHORT);
+        }
+        let mut column = || {
+            let start = Numbers(numbers.0);
+            (0..left).try_for_each(|_| numbers.next().map(drop)).ok_or(SHORT)?;
+            Ok::<_, &'static str>(start)
+        };
+        Ok(Self { left, taken: column()?, own: column()?, steps: column()? })
     }
-    let mut column = || (0..count).map(|_| numbers.next()).collect::<Option<Vec<u64>>>().ok_or(short);
-    let (taken, own, steps) = (column()?, column()?, column()?);
-    let rows = taken.into_iter().zip(own).zip(steps);
-    Ok(rows.map(|((taken, own), step)| Stretch { taken, own, step: unfold(step) }).collect())
+
+    fn next(&mut self) -> Result<Option<Stretch>, &'static str> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        self.left -= 1;
+        let mut next = |column: fn(&mut Self) -> &mut Numbers<'a>| column(self).next().ok_or(SHORT);
+        let (taken, own) = (next(|it| &mut it.taken)?, next(|it| &mut it.own)?);
+        Ok(Some(Stretch { taken, own, step: unfold(next(|it| &mut it.steps)?) }))
+    }
 }
 
 struct Stream<'a> {

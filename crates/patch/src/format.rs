@@ -6,8 +6,10 @@ use model::Sha256Digest;
 use sha2::{Digest, Sha256};
 
 use crate::bits;
+use crate::delta::numbers_limit;
 use crate::error::{ApplyError, Side};
-use crate::pack::Packing;
+use crate::kernel::Recipe;
+use crate::pack::{LZMA_DICTIONARY, Packing, ZSTD_WINDOW_LOG};
 
 /// The format this version writes and reads.
 pub const FORMAT: u32 = 1;
@@ -290,9 +292,38 @@ impl Operation {
         }
     }
 
-    /// Reads an operation; `number` counts from 0 and is for errors.
-    pub fn read(input: &mut impl Read, number: u64) -> Result<Self, ApplyError> {
-        let mut input = Source { input, number };
+    /// Bytes of memory that doing it takes, besides what applying always takes.
+    pub fn memory(&self) -> u64 {
+        /// Streams that are open at a time: the numbers stay, and of the two others each has its dictionary.
+        const STREAMS: u64 = 2 * (LZMA_DICTIONARY as u64 + (1 << 20));
+        let total = |references: &[Reference]| references.iter().map(|it| it.length).sum::<u64>();
+        match &self.work {
+            Work::Zero | Work::Copy { .. } => 0,
+            Work::Literal { packed, packing } => {
+                let window = match packing {
+                    Packing::Plain => 0,
+                    Packing::Lzma => u64::from(LZMA_DICTIONARY) + (1 << 20),
+                    Packing::Zstd => (1 << ZSTD_WINDOW_LOG) + (1 << 20),
+                };
+                self.length + packed.len() as u64 + window
+            }
+            Work::Delta { references, packed } => {
+                let numbers = numbers_limit(self.length);
+                total(references) + self.length + packed.len() as u64 + numbers + STREAMS
+            }
+            Work::Recompress { plain, recipe, references, packed } => {
+                // Unpacked the old kernel is there once more beside the reference.
+                let comparing =
+                    2 * total(references) + plain + packed.len() as u64 + numbers_limit(*plain) + STREAMS;
+                let compressor = Recipe::of(*recipe).map_or(0, Recipe::memory);
+                comparing.max(plain + self.length + compressor)
+            }
+        }
+    }
+
+    /// Reads an operation; `number` counts from 0 and is for errors. `memory` is the most that its packed bytes may take.
+    pub fn read(input: &mut impl Read, number: u64, memory: u64) -> Result<Self, ApplyError> {
+        let mut input = Source { input, number, memory };
         let kind = input.byte()?;
         let length = input.number("its length is not a number")?;
         if length == 0 || length > IMAGE_LIMIT {
@@ -347,17 +378,10 @@ fn put_references(out: &mut Vec<u8>, references: &[Reference]) {
     }
 }
 
-/// Reads the header and all operations, for those who want to look at a patch.
-pub fn operations(input: &mut impl Read) -> Result<(Header, Vec<Operation>), ApplyError> {
-    let header = Header::read(input)?;
-    let operations =
-        (0..header.operations).map(|number| Operation::read(input, number)).collect::<Result<_, _>>()?;
-    Ok((header, operations))
-}
-
 struct Source<'a, R> {
     input: &'a mut R,
     number: u64,
+    memory: u64,
 }
 
 impl<R: Read> Source<'_, R> {
@@ -395,8 +419,11 @@ impl<R: Read> Source<'_, R> {
         if length > limit {
             return Err(self.impossible("it brings more bytes than are allowed"));
         }
-        // Grows with what is really there: a short patch can not make a large buffer.
-        let mut packed = Vec::new();
+        if length > self.memory {
+            return Err(ApplyError::Memory { needed: length, allowed: self.memory });
+        }
+        // All at once: a buffer that grows takes twice as much. Both limits were asked before.
+        let mut packed = Vec::with_capacity(length as usize);
         let read =
             (&mut *self.input).take(length).read_to_end(&mut packed).map_err(|source| self.failed(source))?;
         match read as u64 == length {

@@ -104,9 +104,9 @@ const UNPACK_MEMORY: u64 = 192 << 20;
 /// Greatest window of a kernel's zstd frame: level 22 asks for 2^27.
 const KERNEL_WINDOW_LOG: u32 = 27;
 
-/// Unpacks a payload; `None` when it is packed in another way, or is longer than any kernel.
-pub fn unpack(packed: &[u8]) -> Option<Vec<u8>> {
-    let mut plain = Vec::new();
+/// Unpacks the first `most` bytes of a payload; `None` when it is packed in another way, or is longer than any kernel.
+pub fn unpack(packed: &[u8], most: u64) -> Option<Vec<u8>> {
+    let mut plain = Vec::with_capacity(most.min(64 << 20) as usize);
     let reader: Box<dyn Read + '_> = match packed {
         [0x28, 0xB5, 0x2F, 0xFD, ..] => {
             let mut decoder = zstd::stream::read::Decoder::with_buffer(packed).ok()?;
@@ -119,7 +119,7 @@ pub fn unpack(packed: &[u8]) -> Option<Vec<u8>> {
         }
         _ => return None,
     };
-    let read = reader.take(KERNEL_LIMIT + 1).read_to_end(&mut plain).ok()?;
+    let read = reader.take(most).read_to_end(&mut plain).ok()?;
     (read as u64 <= KERNEL_LIMIT && read > 0).then_some(plain)
 }
 
@@ -146,7 +146,7 @@ mod tests {
             let image = kernel(&packed);
             let range = payload(&image).expect("found");
             assert_eq!(&image[range.clone()], packed.as_slice());
-            assert_eq!(unpack(&image[range]).expect("unpacks"), plain);
+            assert_eq!(unpack(&image[range], KERNEL_LIMIT).expect("unpacks"), plain);
         }
     }
 
@@ -156,6 +156,6 @@ mod tests {
         image[0x24C..0x250].copy_from_slice(&u32::MAX.to_le_bytes());
         assert_eq!(payload(&image), None);
         assert_eq!(payload(b"MZ"), None);
-        assert_eq!(unpack(b"no compressor begins like this"), None);
+        assert_eq!(unpack(b"no compressor begins like this", 10), None);
     }
 }

@@ -12,12 +12,15 @@ mod delta;
 mod error;
 mod format;
 mod kernel;
+mod look;
 #[cfg(feature = "make")]
 mod make;
 mod pack;
 
 pub use apply::{Applied, ApplyOptions, Old, Resume, Target, apply};
 pub use error::{ApplyError, Side};
-pub use format::{Header, Operation, Reference, Space, Work, operations};
+pub use format::{Described, HEADER_LENGTH, Header, Operation, Reference, Space, Work};
+pub use look::{Kind, Part, Seen, look, shares};
 #[cfg(feature = "make")]
 pub use make::{Cost, MakeError, MakeOptions, Recipe, Sides, Summary, make};
+pub use pack::Packing;

@@ -17,6 +17,7 @@ mod followed;
 pub mod init;
 pub mod inspect;
 pub mod lock;
+pub mod patch;
 pub mod patching;
 pub mod release;
 pub mod run;

@@ -2,6 +2,7 @@
 
 pub mod depot;
 pub mod inspection;
+pub mod patch;
 pub mod patching;
 pub mod rehearsal;
 pub mod settings;

@@ -3,7 +3,7 @@
 
 use std::io;
 
-use super::Stretch;
+use super::{Stretch, numbers_limit};
 use crate::bits::{put, put_signed};
 use crate::pack::smallest;
 
@@ -13,12 +13,13 @@ const GAIN: usize = 8;
 
 /// Packs `new` as what differs from `reference`.
 pub fn encode(reference: &[u8], new: &[u8]) -> io::Result<Vec<u8>> {
-    let (stretches, differences, own) = compare(reference, new);
-    let mut numbers = Vec::new();
-    put(&mut numbers, stretches.len() as u64);
-    stretches.iter().for_each(|stretch| put(&mut numbers, stretch.taken));
-    stretches.iter().for_each(|stretch| put(&mut numbers, stretch.own));
-    stretches.iter().for_each(|stretch| put_signed(&mut numbers, stretch.step));
+    let (stretches, mut differences, mut own) = compare(reference, new);
+    let mut numbers = columns(&stretches);
+    if numbers.len() as u64 > numbers_limit(new.len() as u64) {
+        // Stretches of a few bytes each: there is nothing to be gained from this reference.
+        numbers = columns(&[Stretch { taken: 0, own: new.len() as u64, step: 0 }]);
+        (differences, own) = (Vec::new(), new.to_vec());
+    }
     let mut packed = Vec::new();
     for stream in [numbers, differences, own] {
         let (packing, bytes) = smallest(&stream)?;
@@ -28,6 +29,15 @@ pub fn encode(reference: &[u8], new: &[u8]) -> io::Result<Vec<u8>> {
         packed.extend(bytes);
     }
     Ok(packed)
+}
+
+fn columns(stretches: &[Stretch]) -> Vec<u8> {
+    let mut numbers = Vec::new();
+    put(&mut numbers, stretches.len() as u64);
+    stretches.iter().for_each(|stretch| put(&mut numbers, stretch.taken));
+    stretches.iter().for_each(|stretch| put(&mut numbers, stretch.own));
+    stretches.iter().for_each(|stretch| put_signed(&mut numbers, stretch.step));
+    numbers
 }
 
 /// Stretches, differences and own bytes.

@@ -14,14 +14,11 @@ use sha2::{Digest, Sha256};
 use self::plan::{From, Layout, Task};
 use crate::apply::{BASE_MEMORY, kernel_of};
 use crate::error::Side;
-use crate::format::{Described, Header, Operation, Reference, Space, UKI_LIMIT, Work, check};
+use crate::format::{Described, Header, KERNEL_LIMIT, Operation, Reference, Space, UKI_LIMIT, Work, check};
 use crate::{delta, kernel, pack};
 
 /// Level of zstd for what has nothing to be compared with: a full image of 200 MB takes half a minute on two cores.
 const IMAGE_LEVEL: i32 = 17;
-/// Largest window and dictionary streams that applying has open at a time: numbers are gone when the two others are read.
-const STREAM_MEMORY: u64 = 2 * (pack::LZMA_DICTIONARY as u64 + (1 << 20));
-
 /// An image.
 #[derive(Clone, Copy)]
 pub struct Sides<'a> {
@@ -185,13 +182,13 @@ impl Kernel {
         if old_payload == wanted {
             return None;
         }
-        let plain = kernel::unpack(&wanted)?;
+        let plain = kernel::unpack(&wanted, KERNEL_LIMIT + 1)?;
         let is_zstd = wanted.starts_with(&[0x28, 0xB5]);
         let candidates =
             kernel::Recipe::ALL.into_iter().filter(|it| (*it == kernel::Recipe::Zstd22) == is_zstd);
         let fits = |it: &kernel::Recipe| it.compress(&plain).is_ok_and(|packed| packed == wanted);
         let recipe = candidates.into_iter().find(fits)?;
-        Some(Self { old: kernel_of(old.uki)?, new: plain, recipe })
+        Some(Self { old: kernel_of(old.uki, KERNEL_LIMIT)?, new: plain, recipe })
     }
 }
 
@@ -266,11 +263,11 @@ fn weight(task: &Task) -> u64 {
 impl Making<'_> {
     fn carry_out(&self, (side, offset, task): &Placed) -> Result<Vec<Made>, MakeError> {
         let (side, offset, length) = (*side, *offset, task.length);
-        let made = |bytes: &[u8], offset, work: Work, memory| {
+        let made = |bytes: &[u8], offset, work: Work| {
             let operation = Operation { length: bytes.len() as u64, check: check(bytes), work };
             let mut out = Vec::new();
             operation.put(&mut out);
-            Made { side, offset, length: bytes.len() as u64, memory: memory + out.len() as u64, bytes: out }
+            Made { side, offset, length: operation.length, memory: operation.memory(), bytes: out }
         };
         match &task.from {
             From::Same(space, from) => {
@@ -287,33 +284,25 @@ impl Making<'_> {
                 let new = self.read_new(side, offset, length)?;
                 let reference = self.assemble(references)?;
                 let packed = delta::encode(&reference, &new).map_err(MakeError::Pack)?;
-                let memory = reference.len() as u64 + length + STREAM_MEMORY;
                 let references = references.clone();
-                Ok(vec![made(&new, offset, Work::Delta { references, packed }, memory)])
+                Ok(vec![made(&new, offset, Work::Delta { references, packed })])
             }
             From::Nothing => {
                 let new = self.read_new(side, offset, length)?;
                 if new.iter().all(|byte| *byte == 0) {
-                    return Ok(vec![made(&new, offset, Work::Zero, 0)]);
+                    return Ok(vec![made(&new, offset, Work::Zero)]);
                 }
                 let (packing, packed) = pack::zstd_image(&new, IMAGE_LEVEL).map_err(MakeError::Pack)?;
-                Ok(vec![made(
-                    &new,
-                    offset,
-                    Work::Literal { packing, packed },
-                    length + (1 << pack::ZSTD_WINDOW_LOG) + (1 << 20),
-                )])
+                Ok(vec![made(&new, offset, Work::Literal { packing, packed })])
             }
             From::Kernel => match &self.kernel {
                 Some(kernel) => {
                     let new = self.read_new(side, offset, length)?;
                     let packed = delta::encode(&kernel.old, &kernel.new).map_err(MakeError::Pack)?;
                     let (old, plain) = (kernel.old.len() as u64, kernel.new.len() as u64);
-                    let compressing = plain + length + kernel.recipe.memory();
-                    let memory = compressing.max(2 * old + plain + STREAM_MEMORY);
                     let references = vec![Reference { space: Space::OldKernel, offset: 0, length: old }];
                     let work = Work::Recompress { plain, recipe: kernel.recipe.code(), references, packed };
-                    Ok(vec![made(&new, offset, work, memory)])
+                    Ok(vec![made(&new, offset, work)])
                 }
                 None => {
                     let mut pieces = Vec::new();
@@ -321,7 +310,7 @@ impl Making<'_> {
                         let at = offset + pieces.iter().map(|made: &Made| made.length).sum::<u64>();
                         let bytes = self.read_new(side, at, task.length)?;
                         let work = Work::Literal { packing: pack::Packing::Plain, packed: bytes.clone() };
-                        pieces.push(made(&bytes, at, work, task.length));
+                        pieces.push(made(&bytes, at, work));
                     }
                     Ok(pieces)
                 }
