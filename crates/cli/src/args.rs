@@ -10,7 +10,8 @@ mod test;
 
 pub use depot::{DepotAction, DepotArgs, ReleaseArgs};
 pub use patching::{
-    ApplyArgs, HoldArgs, PrecheckArgs, RestartChoice, RollbackArgs, StageArgs, UnholdArgs, UpdatesAction, UpdatesArgs,
+    ApplyArgs, HoldArgs, PrecheckArgs, RestartChoice, RollbackArgs, StageArgs, UnholdArgs, UpdatesAction,
+    UpdatesArgs,
 };
 pub use test::TestArgs;
 
@@ -68,7 +69,9 @@ pub enum Command {
     )]
     Release(ReleaseArgs),
     /// Show, check, serve or clean a depot
-    #[command(after_help = "Examples:\n  ampoule depot list depot\n  ampoule depot serve depot --listen 127.0.0.1:8000")]
+    #[command(
+        after_help = "Examples:\n  ampoule depot list depot\n  ampoule depot serve depot --listen 127.0.0.1:8000"
+    )]
     Depot(DepotArgs),
     /// Patch one release to another in virtual machines, with power cuts, and report
     #[command(
@@ -90,19 +93,25 @@ pub enum Command {
     /// Show the journal of a running appliance
     Logs(LogsArgs),
     /// Show what is known of newer releases, and the patch under way
-    #[command(after_help = "Examples:\n  ampoule updates\n  ampoule updates --check\n  ampoule updates history")]
+    #[command(
+        after_help = "Examples:\n  ampoule updates\n  ampoule updates --check\n  ampoule updates history"
+    )]
     Updates(UpdatesArgs),
     /// Show what a patch would need and do
     Precheck(PrecheckArgs),
     /// Download a patch and write it into the inactive slot
     Stage(StageArgs),
     /// Patch a running appliance, and follow it until it proved itself or fell back
-    #[command(after_help = "Examples:\n  ampoule apply\n  ampoule apply 1.0.1 --yes\n  ampoule apply 1.0.1 --again --restart machine")]
+    #[command(
+        after_help = "Examples:\n  ampoule apply\n  ampoule apply 1.0.1 --yes\n  ampoule apply 1.0.1 --again --restart machine"
+    )]
     Apply(ApplyArgs),
     /// Return to the release before
     Rollback(RollbackArgs),
     /// Take a release, or all of them, out of consideration
-    #[command(after_help = "Examples:\n  ampoule hold 1.0.1 --reason 'breaks our login'\n  ampoule hold --reason 'audit until Friday'")]
+    #[command(
+        after_help = "Examples:\n  ampoule hold 1.0.1 --reason 'breaks our login'\n  ampoule hold --reason 'audit until Friday'"
+    )]
     Hold(HoldArgs),
     /// End a hold
     Unhold(UnholdArgs),

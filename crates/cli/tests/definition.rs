@@ -5,8 +5,10 @@ mod support;
 use support::{ampoule_in, lamp_in};
 use testkit::Bench;
 
-const COMMANDS: [&str; 11] =
-    ["init", "check", "lock", "build", "run", "status", "settings", "logs", "stop", "inspect", "schema"];
+const COMMANDS: [&str; 21] = [
+    "init", "check", "lock", "build", "release", "depot", "test", "run", "status", "settings", "logs",
+    "updates", "precheck", "stage", "apply", "rollback", "hold", "unhold", "stop", "inspect", "schema",
+];
 
 #[test]
 fn help_names_every_command_and_every_command_has_help() {

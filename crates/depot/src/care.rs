@@ -172,10 +172,7 @@ fn references(depot: &DepotFolder, indices: &[Index]) -> Result<References, Depo
     Ok(References { needed, problems, unread })
 }
 
-fn statement(
-    depot: &DepotFolder,
-    entry: &release::IndexedRelease,
-) -> Result<Statement, DepotError> {
+fn statement(depot: &DepotFolder, entry: &release::IndexedRelease) -> Result<Statement, DepotError> {
     let bytes = depot.read_object(&entry.statement, STATEMENT_LIMIT)?;
     let path = depot.object(&entry.statement.sha256);
     let statement =

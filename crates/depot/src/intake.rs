@@ -102,7 +102,12 @@ impl<'a> Intake<'a> {
             fs::rename(path, &place).map_err(io_error("write", &place))?;
             sync(folder)?;
         }
-        replace_in(root, &self.folder, Path::new(&index_path(&index.appliance, &index.channel)), &index.to_bytes())
+        replace_in(
+            root,
+            &self.folder,
+            Path::new(&index_path(&index.appliance, &index.channel)),
+            &index.to_bytes(),
+        )
     }
 }
 

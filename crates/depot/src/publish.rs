@@ -139,17 +139,18 @@ pub fn publish(
 /// The statement up to the ledger. Keys and ledger come with their own issue; that there are none is said here.
 fn stages(release: &ReleaseFolder) -> Result<Logged, DepotError> {
     let text = release.read_document(names::DEFINITION, DEFINITION_LIMIT)?;
-    let definition: Definition = serde_json::from_slice(&text).map_err(|source| DepotError::Document {
-        path: release.path().join(names::DEFINITION),
-        source,
-    })?;
+    let definition: Definition = serde_json::from_slice(&text)
+        .map_err(|source| DepotError::Document { path: release.path().join(names::DEFINITION), source })?;
     let statement = Statement::of(release.manifest(), &definition)
         .map_err(|source| DepotError::Statement { path: release.path().to_owned(), source })?;
     Ok(Drafted::new(statement).sign(Signatures::none()).log(Entry::none()))
 }
 
 /// Whether the release may come into the index; its entry when it is there already.
-fn check_place<'a>(index: &'a Index, statement: &Statement) -> Result<Option<&'a IndexedRelease>, DepotError> {
+fn check_place<'a>(
+    index: &'a Index,
+    statement: &Statement,
+) -> Result<Option<&'a IndexedRelease>, DepotError> {
     let wanted = &statement.identity.version;
     if let Some(same) = index.releases.iter().find(|entry| entry.version == *wanted) {
         if same.id() == statement.id() {

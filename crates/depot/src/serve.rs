@@ -73,8 +73,11 @@ impl Server {
         let depot = DepotFolder::open(folder)?;
         let root = std::fs::canonicalize(depot.path()).map_err(io("look at", folder))?;
         let failed = |source| DepotError::Listen { address: listen.to_string(), source };
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().map_err(failed)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .map_err(failed)?;
         let listener = runtime.block_on(TcpListener::bind(listen)).map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let stop = Arc::new(Notify::new());

@@ -50,7 +50,8 @@ pub(crate) fn ensure_system(
         version: manifest.identity.version.clone(),
     };
     let has_disk = folder.file(names::SYSTEM).is_file() && folder.file(names::SYSTEM_BASE).is_file();
-    let found = fs::read_to_string(&record).ok().and_then(|text| Installed::parse(&text)).filter(|_| has_disk);
+    let found =
+        fs::read_to_string(&record).ok().and_then(|text| Installed::parse(&text)).filter(|_| has_disk);
     if let Some(found) = found.filter(|_| reinstall == Reinstall::UnlessPatched) {
         if found.digest == wanted.digest {
             return Ok(names::SYSTEM);

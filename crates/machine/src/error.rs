@@ -63,7 +63,9 @@ pub enum MachineError {
         found: String,
     },
     /// The system disk was patched from inside, and running another release would throw that away.
-    #[error("the system disk in `{path}` was patched since it was installed from {installed}, and does not have {release}")]
+    #[error(
+        "the system disk in `{path}` was patched since it was installed from {installed}, and does not have {release}"
+    )]
     Patched {
         /// The VM folder.
         path: PathBuf,

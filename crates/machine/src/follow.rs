@@ -146,7 +146,8 @@ fn judge(status: &UpdateStatus, before: &UpdateStatus, version: &str, goal: &Goa
     };
     let patch = status.patch.as_ref()?;
     let is_old = before.patch.as_ref().is_some_and(|old| {
-        (old.stage, old.since, &old.release, &old.reason) == (patch.stage, patch.since, &patch.release, &patch.reason)
+        (old.stage, old.since, &old.release, &old.reason)
+            == (patch.stage, patch.since, &patch.release, &patch.reason)
     });
     if is_old || patch.activity.is_some() {
         return None;
@@ -231,6 +232,9 @@ mod tests {
         let back = Goal::RolledBack { to: "1.0.0".into() };
         assert_eq!(judge(&status(LifeStage::RolledBack, 9, "1.0.1"), &before, "1.0.0", &back), None);
         assert_eq!(judge(&status(LifeStage::RolledBack, 9, "1.0.0"), &before, "1.0.0", &back), Some(true));
-        assert_eq!(judge(&status(LifeStage::Failed, 9, "1.0.0"), &before, "1.0.1", &Goal::Staged), Some(false));
+        assert_eq!(
+            judge(&status(LifeStage::Failed, 9, "1.0.0"), &before, "1.0.1", &Goal::Staged),
+            Some(false)
+        );
     }
 }

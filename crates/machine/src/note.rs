@@ -39,11 +39,14 @@ impl fmt::Display for Note {
             Self::PortTaken { wished, chosen, guest } => {
                 write!(f, "port {wished} is taken: port {guest} of the appliance is at {chosen}")
             }
-            Self::OtherRelease => {
-                f.write_str("the release changed since the last run: the system disk is installed anew, data stays")
-            }
+            Self::OtherRelease => f.write_str(
+                "the release changed since the last run: the system disk is installed anew, data stays",
+            ),
             Self::PatchedSystem { installed, release } => {
-                write!(f, "the system disk was installed from {installed} and patched; it has {release}, and is left as it is")
+                write!(
+                    f,
+                    "the system disk was installed from {installed} and patched; it has {release}, and is left as it is"
+                )
             }
         }
     }

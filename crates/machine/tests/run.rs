@@ -6,12 +6,12 @@ use std::fs;
 use std::thread;
 use std::time::Duration;
 
+use image::disk::partition_uuids;
 use machine::control::ControlError;
 use machine::{
     Acceleration, AccelerationChoice, ControlClient, Keep, MachineError, Note, Progress, Reinstall,
     StopMethod, StopTimeouts, acceleration,
 };
-use image::disk::partition_uuids;
 use model::control::{Answer, Call, Health};
 use support::{Bench, disk_with, publish, root_hash, timeouts};
 

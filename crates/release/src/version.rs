@@ -57,8 +57,17 @@ mod tests {
     #[test]
     fn versions_rise_as_semantic_versioning_says() {
         let rising = [
-            "0.9.9", "1.0.0-alpha", "1.0.0-alpha.1", "1.0.0-alpha.beta", "1.0.0-rc.2", "1.0.0-rc.10", "1.0.0",
-            "1.0.1", "1.2.0", "1.10.0", "10.0.0",
+            "0.9.9",
+            "1.0.0-alpha",
+            "1.0.0-alpha.1",
+            "1.0.0-alpha.beta",
+            "1.0.0-rc.2",
+            "1.0.0-rc.10",
+            "1.0.0",
+            "1.0.1",
+            "1.2.0",
+            "1.10.0",
+            "10.0.0",
         ];
         for (index, one) in rising.iter().enumerate() {
             for (other_index, other) in rising.iter().enumerate() {

@@ -26,8 +26,9 @@ pub fn run(args: &DepotArgs, printer: &Arc<Printer>) -> Result<(), Failure> {
         DepotAction::Check { folder } => check(folder, printer),
         DepotAction::Serve { folder, listen } => {
             let log = Arc::clone(printer);
-            let server = Server::start(folder, *listen, Limits::default(), move |access| log.note(&line(&access)))
-                .map_err(depot_failure)?;
+            let server =
+                Server::start(folder, *listen, Limits::default(), move |access| log.note(&line(&access)))
+                    .map_err(depot_failure)?;
             printer.data(|| format!("{}\n", server.url()), || json!({"url": server.url()}));
             printer.note("Ctrl-C stops it");
             let stop = super::stop_on_signals()?;

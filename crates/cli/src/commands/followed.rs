@@ -46,7 +46,8 @@ impl Followed {
         };
         let server = server.map_err(depot_failure)?;
         let port = server.address().port();
-        fs::write(&file, format!("{port}\n")).map_err(|error| Failure::from_error(Fault::Environment, &error))?;
+        fs::write(&file, format!("{port}\n"))
+            .map_err(|error| Failure::from_error(Fault::Environment, &error))?;
         printer.note(&format!("serves the depot `{depot}` at {} while it runs", server.url()));
         Ok(Self { url: format!("http://{HOST_IN_GUEST}:{port}"), _server: Some(server) })
     }

@@ -87,13 +87,22 @@ pub fn rollback(args: &RollbackArgs, printer: &Printer) -> Result<(), Failure> {
             refuse_problems(&check)?;
             check.rollback
         }
-        Err(_) => "declared state stays as it is, unless that release can not read its format: then the copy comes \
+        Err(_) => {
+            "declared state stays as it is, unless that release can not read its format: then the copy comes \
                    back that was made before the patch, and what was written since is lost"
-            .to_owned(),
+                .to_owned()
+        }
     };
     printer.note(&format!("{running} to {previous}, which restarts the appliance\nstate: {effect}"));
     confirm(args.yes, &format!("return to {previous}?"), "ampoule rollback --yes")?;
-    go_on(&args.vm, Call::Rollback, &previous, Goal::RolledBack { to: previous.clone() }, args.timeout, printer)
+    go_on(
+        &args.vm,
+        Call::Rollback,
+        &previous,
+        Goal::RolledBack { to: previous.clone() },
+        args.timeout,
+        printer,
+    )
 }
 
 /// `ampoule hold`
@@ -166,8 +175,9 @@ fn go_on(
     let before = match begin(&folder, request) {
         Ok(before) => before,
         Err(ControlError::Refused { refusal }) => {
-            return Err(Failure::new(Fault::Appliance, refusal.message.clone())
-                .unchanged("what runs, and its state"));
+            return Err(
+                Failure::new(Fault::Appliance, refusal.message.clone()).unchanged("what runs, and its state")
+            );
         }
         Err(error) => return Err(control_failure(&folder, error)),
     };
@@ -218,7 +228,8 @@ fn begin(folder: &Path, request: Call) -> Result<UpdateStatus, ControlError> {
 
 fn missed(version: &str, status: &UpdateStatus) -> Failure {
     let patch = status.patch.as_ref();
-    let reason = patch.and_then(|patch| patch.reason.clone()).unwrap_or_else(|| "no reason was kept".to_owned());
+    let reason =
+        patch.and_then(|patch| patch.reason.clone()).unwrap_or_else(|| "no reason was kept".to_owned());
     let running = status.slots.iter().find(|slot| slot.role == SlotRole::Running);
     let running = running.and_then(|slot| slot.version.clone());
     let running = running.or_else(|| patch.map(|patch| patch.from_version.clone())).unwrap_or_default();

@@ -89,9 +89,10 @@ pub fn depot_failure(error: DepotError) -> Failure {
         | DepotError::Release(release::ReleaseError::Digest { .. } | release::ReleaseError::Size { .. }) => {
             Fault::Trust
         }
-        DepotError::Io { .. } | DepotError::Listen { .. } | DepotError::Patch { .. } | DepotError::Busy { .. } => {
-            Fault::Environment
-        }
+        DepotError::Io { .. }
+        | DepotError::Listen { .. }
+        | DepotError::Patch { .. }
+        | DepotError::Busy { .. } => Fault::Environment,
         _ => Fault::User,
     };
     let failure = Failure::from_error(fault, &error);

@@ -9,18 +9,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use machine::{
-    Boot, ControlClient, Forward, HostPort, Keep, Note, Progress, Reinstall, RunOptions, Running, StopTimeouts,
-    Stopped,
-    folder::names, seed,
+    Boot, ControlClient, Forward, HostPort, Keep, Note, Progress, Reinstall, RunOptions, Running,
+    StopTimeouts, Stopped, folder::names, seed,
 };
 use model::control::{Answer, Call, Health, Status, UndeclaredWrite};
 use model::definition::Protocol;
 use release::ReleaseFolder;
 use serde_json::json;
 
-use super::{machine_failure, stop_on_signals};
 use super::followed::Followed;
 use super::running::VM_FOLDER;
+use super::{machine_failure, stop_on_signals};
 use crate::args::RunArgs;
 use crate::error::{Failure, Fault};
 use crate::printer::Printer;

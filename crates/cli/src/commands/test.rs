@@ -49,7 +49,8 @@ pub fn run(args: &TestArgs, printer: &Arc<Printer>) -> Result<(), Failure> {
             temporary.path()
         }
     };
-    let server = serve_both(&folder.join("depot"), [&args.old, &args.new], &definition.updates.channel, printer)?;
+    let server =
+        serve_both(&folder.join("depot"), [&args.old, &args.new], &definition.updates.channel, printer)?;
     let rehearsal = Rehearsal {
         old: &old,
         new: &new,
@@ -104,9 +105,8 @@ fn serve_both(
     for release in releases {
         printer.passing(&format!("publish {}", release.display()));
         let request = Request { release, channel, notes: None, patches: 1, from: &[], now: now() };
-        publish(&depot, &request, &depot::ways::Patches, &|_, _| ()).map_err(|error| {
-            depot_failure(error).unchanged("nothing was tested")
-        })?;
+        publish(&depot, &request, &depot::ways::Patches, &|_, _| ())
+            .map_err(|error| depot_failure(error).unchanged("nothing was tested"))?;
     }
     printer.clear();
     let listen = std::net::SocketAddr::from(([127, 0, 0, 1], 0));

@@ -49,7 +49,10 @@ pub fn published(summary: &Summary, index: &Index) -> String {
     let entry = &summary.entry;
     let what = format!("{} {}", index.appliance, entry.version);
     if summary.is_old {
-        return format!("{what} is in `{}` already, with the same content: nothing was done\n", index.channel);
+        return format!(
+            "{what} is in `{}` already, with the same content: nothing was done\n",
+            index.channel
+        );
     }
     let mut text = format!("published {what} in `{}` as {}\n", index.channel, summary.published.id);
     for patch in &entry.patches {

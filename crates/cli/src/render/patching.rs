@@ -2,8 +2,8 @@
 
 use model::ByteSize;
 use model::control::{
-    Activity, Finding, LifeEntry, LifeStage, Offer, PatchLife, Precheck, Restart, Slot, SlotRole, UpdateState,
-    UpdateStatus,
+    Activity, Finding, LifeEntry, LifeStage, Offer, PatchLife, Precheck, Restart, Slot, SlotRole,
+    UpdateState, UpdateStatus,
 };
 
 use super::{table, time};
@@ -77,7 +77,8 @@ pub fn offer(offer: &Offer) -> String {
 fn slots(slots: &[Slot]) -> String {
     let line = |(index, slot): (usize, &Slot)| {
         let version = slot.version.as_deref().map(|version| format!("{version}, ")).unwrap_or_default();
-        let hash = slot.root_hash.as_deref().map(|hash| format!("  {}", hash.chars().take(16).collect::<String>()));
+        let hash =
+            slot.root_hash.as_deref().map(|hash| format!("  {}", hash.chars().take(16).collect::<String>()));
         let label = if index == 0 { "slots" } else { "" };
         labelled(label, &format!("{} {version}{}{}", slot.name, role(slot.role), hash.unwrap_or_default()))
     };

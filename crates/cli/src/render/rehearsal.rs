@@ -15,7 +15,12 @@ pub fn step(step: &Step) -> String {
 pub fn report(report: &Report) -> String {
     let mut text = format!("{} {} to {}\n", report.appliance, report.old.version, report.new.version);
     for chapter in &report.chapters {
-        text.push_str(&format!("  {:<8}{} ({:.0} s)\n", word(chapter.outcome), chapter.name, chapter.seconds));
+        text.push_str(&format!(
+            "  {:<8}{} ({:.0} s)\n",
+            word(chapter.outcome),
+            chapter.name,
+            chapter.seconds
+        ));
         for step in chapter.steps.iter().filter(|step| step.outcome == Outcome::Failed) {
             let why = step.why.as_deref().unwrap_or_default();
             let mut lines = why.lines();
@@ -55,7 +60,8 @@ mod tests {
             seconds: 2.4,
         };
         let release = |version: &str| Release { version: version.into(), root_hash: String::new() };
-        let chapter = |name: &str, outcome, steps| Chapter { name: name.into(), outcome, seconds: 9.0, steps };
+        let chapter =
+            |name: &str, outcome, steps| Chapter { name: name.into(), outcome, seconds: 9.0, steps };
         let good = step("1.0.0 boots", Outcome::Passed, None);
         let bad = step("state", Outcome::Failed, Some("the probe is lost\nlast line"));
         let found = Report {

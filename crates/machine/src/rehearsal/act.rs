@@ -85,7 +85,8 @@ pub(super) fn patch_and_roll_back(
         let mut client = running.control().map_err(chain)?;
         client.call(Call::Rollback).map_err(chain)?;
         let goal = Goal::RolledBack { to: old.clone() };
-        let end = follow(&running.control_socket(), &before, old, &goal, what.timeout, |_| ()).map_err(chain)?;
+        let end =
+            follow(&running.control_socket(), &before, old, &goal, what.timeout, |_| ()).map_err(chain)?;
         expect_reached(&end)
     })?;
     steps.step(&format!("{old} is healthy, with its state"), || {
@@ -213,7 +214,10 @@ pub(super) fn wait_for(
     let mut client = None;
     while Instant::now() < deadline {
         let asked = match &mut client {
-            None => running.control().map(|new| client = Some(new.with_timeout(Duration::from_secs(2)))).map(|()| None),
+            None => running
+                .control()
+                .map(|new| client = Some(new.with_timeout(Duration::from_secs(2))))
+                .map(|()| None),
             Some(client) => client.call(Call::Updates).map(Some),
         };
         let seen = match asked {
@@ -221,7 +225,10 @@ pub(super) fn wait_for(
                 let patch = status.patch;
                 let is_over = patch.as_ref().is_some_and(|patch| {
                     patch.activity.is_none()
-                        && matches!(patch.stage, LifeStage::Confirmed | LifeStage::FallenBack | LifeStage::Failed)
+                        && matches!(
+                            patch.stage,
+                            LifeStage::Confirmed | LifeStage::FallenBack | LifeStage::Failed
+                        )
                 });
                 let seen = patch.map(|patch| (patch.stage, patch.activity.map(|now| now.step)));
                 if is_over && !is_there(seen.as_ref()) {
@@ -251,7 +258,11 @@ impl Prepared {
         steps.step("the prepared machine is copied", || {
             fs::create_dir(&to).map_err(|error| format!("can not create `{}`: {error}", to.display()))?;
             let files = [
-                names::APPLIANCE, names::SYSTEM, names::SYSTEM_BASE, names::SYSTEM_RELEASE, names::DATA,
+                names::APPLIANCE,
+                names::SYSTEM,
+                names::SYSTEM_BASE,
+                names::SYSTEM_RELEASE,
+                names::DATA,
                 names::FIRMWARE_VARIABLES,
             ];
             let output = Command::new("cp")

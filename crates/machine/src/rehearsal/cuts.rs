@@ -97,12 +97,12 @@ fn complete(what: &Rehearsal<'_>, running: &Running) -> Result<(), String> {
     use LifeStage::{Armed, Confirmed, FallenBack, Trial};
     let new = &what.new.manifest().identity.version;
     let is_settled = |seen: Option<&Seen>| {
-        seen.is_none_or(|(stage, activity)| {
-            activity.is_none() && !matches!(stage, Armed | Trial)
-        })
+        seen.is_none_or(|(stage, activity)| activity.is_none() && !matches!(stage, Armed | Trial))
     };
     // A trial that was cut is tried again or given up by the appliance itself.
-    act::wait_for(what, running, |seen| seen.is_some() && is_settled(seen) || seen.is_none() && idle(running))?;
+    act::wait_for(what, running, |seen| {
+        seen.is_some() && is_settled(seen) || seen.is_none() && idle(running)
+    })?;
     act::wait_healthy(what, running)?;
     let status = act::ask(running)?;
     let patch = status.patch.filter(|patch| patch.version == *new);

@@ -59,7 +59,8 @@ impl FileProbes {
         let mounted = Mounted::new(vm, false)?;
         for (directory, (seed, uid, gid, mode)) in &self.files {
             let path = mounted.state(directory).join(NAME);
-            let found = fs::read(&path).map_err(|error| format!("the probe in `{directory}` is lost: {error}"))?;
+            let found =
+                fs::read(&path).map_err(|error| format!("the probe in `{directory}` is lost: {error}"))?;
             if found != content(*seed) {
                 return Err(format!("the probe in `{directory}` has other bytes than were written"));
             }
@@ -93,15 +94,18 @@ struct Mounted {
 impl Mounted {
     fn new(vm: &Path, is_writable: bool) -> Result<Self, String> {
         let disk = vm.join(names::DATA);
-        let file = fs::File::open(&disk).map_err(|error| format!("can not open `{}`: {error}", disk.display()))?;
+        let file =
+            fs::File::open(&disk).map_err(|error| format!("can not open `{}`: {error}", disk.display()))?;
         let (table, _) = Table::read(&Disk(file)).map_err(|error| error.to_string())?;
         let partition = table.named(image::disk::DATA_NAME);
         let partition = partition.ok_or("its data disk was never formatted")?;
         let at = vm.join("mounted");
         fs::create_dir_all(&at).map_err(|error| error.to_string())?;
         let mode = if is_writable { "rw" } else { "ro" };
-        let options =
-            format!("loop,{mode},nodev,nosuid,noexec,offset={},sizelimit={}", partition.start, partition.length);
+        let options = format!(
+            "loop,{mode},nodev,nosuid,noexec,offset={},sizelimit={}",
+            partition.start, partition.length
+        );
         program("mount", &["-o", &options, "--", &disk.to_string_lossy(), &at.to_string_lossy()])?;
         Ok(Self { at })
     }
@@ -160,7 +164,8 @@ fn program(name: &str, arguments: &[&str]) -> Result<(), String> {
 
 fn ended(name: String, mut command: Command) -> Result<(), String> {
     const MOST: usize = 2000;
-    let output = command.stdin(Stdio::null()).output().map_err(|error| format!("`{name}` does not start: {error}"))?;
+    let output =
+        command.stdin(Stdio::null()).output().map_err(|error| format!("`{name}` does not start: {error}"))?;
     if output.status.success() {
         return Ok(());
     }
