@@ -10,6 +10,8 @@ mod counter;
 mod examples;
 #[path = "vm/life.rs"]
 mod life;
+#[path = "vm/patches.rs"]
+mod patches;
 #[path = "vm/scaffold.rs"]
 mod scaffold;
 #[path = "vm/settings.rs"]
@@ -24,6 +26,7 @@ fn main() -> ExitCode {
     life::chapters(&mut suite);
     accidents::chapters(&mut suite);
     counter::chapters(&mut suite);
+    patches::chapters(&mut suite);
     examples::chapters(&mut suite);
     scaffold::chapters(&mut suite);
     suite.finish()
