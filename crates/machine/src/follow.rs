@@ -180,7 +180,7 @@ impl Silence {
 
     /// What is no more than the pace of asking is no restart.
     fn longest(&self) -> Option<f64> {
-        (self.longest > 3 * INTERVAL).then(|| self.longest.as_secs_f64())
+        (self.longest > 3 * INTERVAL).then_some(self.longest.as_secs_f64())
     }
 }
 

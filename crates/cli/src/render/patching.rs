@@ -287,7 +287,7 @@ slots        a 1.0.0, runs  efefefefefefefef
 patch        1.0.0 to 1.0.1 fell back at 2024-02-29 12:30:45 UTC: check `web` did not pass in 120 s
 "
         );
-        assert!(updates(&status).contains(&summary(&status).lines().last().expect("lines")));
+        assert!(updates(&status).contains(summary(&status).lines().last().expect("lines")));
     }
 
     #[test]
