@@ -17,6 +17,9 @@ pub struct Facts {
     pub data_device: String,
     /// Whether the data partition was formatted in this boot.
     pub first_boot: bool,
+    /// Kernel name of the disk that the system is on.
+    #[serde(default)]
+    pub system_disk: String,
     /// Things a person should know.
     pub notices: Vec<String>,
 }

@@ -40,6 +40,15 @@ pub enum Primary {
     Broken,
 }
 
+/// Whether tools that look for partitions by type take this one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Auto {
+    /// They may.
+    Found,
+    /// Attribute "no-auto".
+    PassedOver,
+}
+
 /// One partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Partition {
@@ -71,6 +80,12 @@ pub enum TableError {
     /// The disk does not answer.
     #[error("the partition table can not be read or written")]
     Device(#[from] io::Error),
+    /// Not a UUID.
+    #[error("`{text}` is not the UUID of a partition")]
+    Uuid {
+        /// The text.
+        text: String,
+    },
     /// A name of more than 36 UTF-16 units.
     #[error("the partition name `{name}` is too long")]
     Name {
@@ -172,6 +187,20 @@ impl Table {
         Ok(table)
     }
 
+    /// The same table with another UUID of a partition, the text form of `PARTUUID`, and with or without the attribute
+    /// "no-auto" (bit 63, Discoverable Partitions Specification).
+    pub fn with_identity(&self, number: u32, uuid: &str, auto: Auto) -> Result<Table, TableError> {
+        let bytes = uuid_bytes(uuid).ok_or_else(|| TableError::Uuid { text: uuid.to_owned() })?;
+        let mut table = self.clone();
+        let entry = table.entry_mut(number);
+        entry[16..32].copy_from_slice(&bytes);
+        match auto {
+            Auto::Found => entry[55] &= 0x7F,
+            Auto::PassedOver => entry[55] |= 0x80,
+        }
+        Ok(table)
+    }
+
     /// Step 0 alone: writes the primary table again when it was broken.
     pub fn repair(&mut self, disk: &mut dyn BlockDevice) -> Result<(), TableError> {
         if self.primary == Primary::Broken {
@@ -252,8 +281,21 @@ fn little_endian(bytes: &[u8]) -> u64 {
 }
 
 /// GUIDs store their first three fields with the low byte first.
+const ORDER: [usize; 16] = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15];
+
+fn uuid_bytes(text: &str) -> Option<[u8; 16]> {
+    let digits: Vec<u8> = text.bytes().filter(|&byte| byte != b'-').collect();
+    if digits.len() != 32 || text.len() != 36 || !text.is_ascii() {
+        return None;
+    }
+    let mut bytes = [0; 16];
+    for (pair, at) in digits.chunks_exact(2).zip(ORDER) {
+        bytes[at] = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(bytes)
+}
+
 fn uuid_text(bytes: &[u8]) -> String {
-    const ORDER: [usize; 16] = [3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15];
     let mut text = String::with_capacity(36);
     for (index, &at) in ORDER.iter().enumerate() {
         if matches!(index, 4 | 6 | 8 | 10) {

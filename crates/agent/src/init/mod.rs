@@ -5,13 +5,17 @@
 
 pub mod block;
 pub mod cmdline;
+mod counted;
 pub mod data;
 pub mod disks;
 pub mod gpt;
 pub mod modules;
 pub mod report;
+pub mod snapshots;
 pub mod state;
+pub mod trial;
 pub mod verity;
+mod watchdog;
 pub mod world;
 
 mod failures;
@@ -38,9 +42,7 @@ pub const SYSROOT: &str = "/sysroot";
 /// The program. Never returns: it becomes systemd, or the machine goes off.
 pub fn main() -> ! {
     let started = Instant::now();
-    std::panic::set_hook(Box::new(|panic| {
-        stop(&failures::panicked(&panic.to_string()), OnFailure::PowerOff)
-    }));
+    std::panic::set_hook(Box::new(|panic| stop(&failures::panicked(&panic.to_string()), on_failure(""))));
     let virtual_mounts = [
         ("proc", "/proc", MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC, ""),
         ("sysfs", "/sys", MountFlags::NOSUID | MountFlags::NODEV | MountFlags::NOEXEC, ""),
@@ -57,13 +59,22 @@ pub fn main() -> ! {
     });
     match outcome {
         Ok(never) => match never {},
-        Err(failure) => stop(&failure, cmdline::on_failure(&text)),
+        Err(failure) => stop(&failure, on_failure(&text)),
+    }
+}
+
+/// A counted boot restarts, so that the boot loader returns to the release before.
+fn on_failure(command_line: &str) -> OnFailure {
+    if counted::is_counted(Path::new(root::MODULES)) {
+        OnFailure::Reboot
+    } else {
+        cmdline::on_failure(command_line)
     }
 }
 
 fn boot(line: &CommandLine, steps: &Steps) -> Result<Infallible, Failure> {
     let sysroot = Path::new(SYSROOT);
-    let root = root::find(line, steps)?;
+    let (root, watchdog) = root::find(line, steps)?;
     root::mount_verified(&root, line, sysroot)?;
     steps.say("root is mounted");
     let definition = root::read_definition(sysroot)?;
@@ -75,19 +86,24 @@ fn boot(line: &CommandLine, steps: &Steps) -> Result<Infallible, Failure> {
     steps.say("modules of the root are loaded");
     let data = prepare::ensure_data(sysroot, &root, &definition)?;
     steps.say("data is mounted");
+    let mut notices = data.notices;
+    notices.extend(trial::enter(sysroot, &line.root_hash, &definition)?);
+    prepare::ensure_state(sysroot)?;
     prepare::bind_state(sysroot, &definition)?;
     steps.say("state is in place");
     let facts = Facts {
         root_hash: line.root_hash.to_string(),
         data_device: data.device,
         first_boot: data.prepared == data::Prepared::Formatted,
-        notices: data.notices,
+        system_disk: root.disk.clone(),
+        notices,
     };
     facts
         .save(&sysroot.join(FACTS_PATH.trim_start_matches('/')))
         .map_err(|error| failures::files("/run", &error))?;
     finish::render_settings(sysroot)?;
     steps.say("settings are rendered");
+    watchdog.hand_over();
     finish::switch_root(sysroot)
 }
 

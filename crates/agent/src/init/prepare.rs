@@ -3,6 +3,7 @@
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -17,8 +18,9 @@ use super::handover;
 use super::modules::{Found, Loaded, ModuleIndex};
 use super::report::Failure;
 use super::root::RootPartitions;
+use super::snapshots;
 use super::state::{self, make_directories};
-use super::world::{ModuleFolder, RealData, mount_virtual};
+use super::world::{ModuleFolder, RealData, mount_virtual, run_in_root};
 use crate::accounts::{Accounts, Owner};
 
 /// Where the upper layers of the overlays are, in the running system.
@@ -53,6 +55,8 @@ impl RootModules {
         load_each(&index, &folder, &names);
         RootModules(std::thread::spawn(move || {
             load_each(&index, &folder, &["btrfs"]);
+            // The boot loader's partition: the agent, which arms patches on it, may not load modules.
+            load_each(&index, &folder, &["vfat", "nls_cp437", "nls_ascii"]);
             load_drivers(&folder);
         }))
     }
@@ -136,6 +140,17 @@ pub fn ensure_data(sysroot: &Path, root: &RootPartitions, definition: &Definitio
     let (prepared, _) = data::prepare(&mut world, partition, &definition.appliance.id())
         .map_err(|problem| explain(&problem))?;
     Ok(Data { device: node.display().to_string(), prepared, notices: choice.notice.into_iter().collect() })
+}
+
+/// Makes the state ready to be kept as it is at one moment.
+pub fn ensure_state(sysroot: &Path) -> Result<(), Failure> {
+    let copy = |from: &Path, to: &Path| {
+        let in_root = |path: &Path| Path::new("/").join(path.strip_prefix(sysroot).unwrap_or(path));
+        let mut command = Command::new("/bin/cp");
+        command.args(["-a", "--reflink=auto", "--"]).arg(in_root(from).join(".")).arg(in_root(to));
+        run_in_root(&mut command, sysroot).map(drop)
+    };
+    snapshots::ensure_state_subvolume(&sysroot.join("data"), copy).map_err(|error| failures::state(&error))
 }
 
 /// Looks again for a while before data on the system disk is taken, where another disk may still be on its way: formatting

@@ -17,6 +17,7 @@ use super::modules::{Found, Loaded, ModuleIndex};
 use super::report::Failure;
 use super::state::make_directories;
 use super::verity::{SUPERBLOCK_LENGTH, Superblock};
+use super::watchdog::Watchdog;
 use super::world::{self, ModuleFolder};
 use crate::sys;
 
@@ -27,7 +28,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LAST_PAUSE: Duration = Duration::from_millis(160);
 /// Longest sealed definition: a definition is some tens of kilobytes.
 const DEFINITION_LIMIT: u64 = 8 << 20;
-const MODULES: &str = "/modules";
+/// Where the initrd has its modules.
+pub const MODULES: &str = "/modules";
 const MAPPING: &str = "ampoule-root";
 
 /// The partitions of the root.
@@ -39,8 +41,8 @@ pub struct RootPartitions {
     hashes: PathBuf,
 }
 
-/// Loads drivers and waits until both partitions are there.
-pub fn find(line: &CommandLine, steps: &Steps) -> Result<RootPartitions, Failure> {
+/// Loads drivers, arms a watchdog, and waits until both partitions are there.
+pub fn find(line: &CommandLine, steps: &Steps) -> Result<(RootPartitions, Watchdog), Failure> {
     let read = |name: &str| fs::read_to_string(Path::new(MODULES).join(name)).unwrap_or_default();
     let index = ModuleIndex::parse(&read("modules.dep"), &read("modules.alias"));
     let (mut loaded, mut folder) = (Loaded::default(), ModuleFolder(MODULES.into()));
@@ -48,6 +50,8 @@ pub fn find(line: &CommandLine, steps: &Steps) -> Result<RootPartitions, Failure
         // Built into this kernel, or not for this machine: what is really missing shows in the next step.
         let _refused = loaded.ensure(&index, name, &mut folder);
     }
+    while loaded.answer_devices(&index, disks::modaliases(), &mut folder) == Found::Devices {}
+    let watchdog = Watchdog::arm(&index, &mut loaded, &mut folder);
     steps.say("modules of the initrd are loaded");
     let uuids = partition_uuids(&line.root_hash);
     let (began, mut pause) = (Instant::now(), FIRST_PAUSE);
@@ -56,7 +60,7 @@ pub fn find(line: &CommandLine, steps: &Steps) -> Result<RootPartitions, Failure
         let disks = disks::scan();
         if let Some(found) = look(&disks, &uuids) {
             steps.say("root partitions are found");
-            return Ok(found);
+            return Ok((found, watchdog));
         }
         if began.elapsed() > PATIENCE {
             return Err(failures::no_root(&uuids, &disks, PATIENCE.as_secs()));
