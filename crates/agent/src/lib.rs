@@ -33,3 +33,4 @@ pub mod sys;
 mod testing;
 pub mod undeclared;
 pub mod units;
+pub mod update;

@@ -20,21 +20,28 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use model::Definition;
-use model::control::{Event, Health, Status, UndeclaredWrite, UpdateStatus};
+use model::control::{CheckState, Event, Health, Status, UndeclaredWrite};
+use model::definition::SettingValues;
+use update::life::Side;
 
 use crate::accounts::Accounts;
 use crate::facts::{FACTS_PATH, Facts};
 use crate::health::{self, Subject, Tracked, probe};
 use crate::render::{LIST_PATH, Renderer};
 use crate::settings::change::Settings;
-use crate::{boot, card, sys, undeclared};
+use crate::update::{self as patching, Choices, Updater};
+use crate::{boot, card, sys, undeclared, units};
 
 /// The main loop's beat: the card follows a change within it, and systemd's watchdog waits many times longer.
 const BEAT: Duration = Duration::from_secs(1);
 /// A kernel message may have written over the card: it is drawn again without a change too.
 const REDRAW: Duration = Duration::from_secs(30);
-/// The stack of a thread: none recurses deep, and sixteen of the default size would be 32 MiB of address space.
-const STACK: usize = 256 << 10;
+/// The stack of a thread: none recurses deep, and sixteen of the default size would be 32 MiB of address space. Only what is
+/// used of it costs memory.
+const STACK: usize = 1 << 20;
+/// Pause between two rounds of checks during a trial.
+const TRIAL_PAUSE: Duration = Duration::from_secs(2);
+const STOP_TIME: Duration = Duration::from_secs(20);
 
 /// Everything the threads share.
 struct App {
@@ -46,6 +53,7 @@ struct App {
     summary: Mutex<Summary>,
     live: Mutex<Live>,
     hub: hub::Hub,
+    updates: Updater,
     /// Wakes the health thread.
     nudge: Sender<()>,
     /// Counts up when a change of settings begins and when it ends: odd while one is under way. What checks see then is a
@@ -57,6 +65,21 @@ struct App {
 struct Summary {
     version: u64,
     hostname: String,
+    /// What the settings say of updates.
+    choices: Choices,
+    /// Values that somebody gave.
+    given: SettingValues,
+}
+
+impl Summary {
+    fn of(settings: &Settings) -> Summary {
+        Summary {
+            version: settings.version(),
+            hostname: settings.hostname(),
+            choices: Choices::of(settings.values()),
+            given: settings.given(),
+        }
+    }
 }
 
 struct Live {
@@ -72,8 +95,15 @@ pub fn main() -> io::Result<()> {
     let (definition, accounts) = (renderer.definition.clone(), renderer.accounts().clone());
     let settings = Settings::load(renderer, boot::open_store()?)?;
     let (nudge, nudged) = mpsc::channel();
+    let facts = Facts::load(Path::new(FACTS_PATH));
+    let own = Side {
+        version: definition.appliance.version.clone(),
+        root_hash: facts.root_hash.parse().unwrap_or(model::Sha256Digest([0; 32])),
+        state_format: definition.state_format,
+    };
+    let (updates, jobs) = Updater::load(Path::new("/data"), own);
     let app = Arc::new(App {
-        summary: Mutex::new(Summary { version: settings.version(), hostname: settings.hostname() }),
+        summary: Mutex::new(Summary::of(&settings)),
         settings: Mutex::new(settings),
         live: Mutex::new(Live {
             checks: Subject::all(&definition.health).into_iter().map(Tracked::new).collect(),
@@ -81,7 +111,8 @@ pub fn main() -> io::Result<()> {
         }),
         definition,
         accounts,
-        facts: Facts::load(Path::new(FACTS_PATH)),
+        facts,
+        updates,
         hub: hub::Hub::default(),
         nudge,
         change_count: AtomicU64::new(0),
@@ -102,6 +133,10 @@ pub fn main() -> io::Result<()> {
     spawn("health", {
         let app = app.clone();
         move || watch_health(&app, &nudged)
+    })?;
+    spawn("update", {
+        let app = app.clone();
+        move || patching::run(&*app, &jobs)
     })?;
     notify::tell("READY=1");
     app.hub.broadcast(&Event::Hello(app.status()));
@@ -155,9 +190,56 @@ impl App {
             addresses: addresses.iter().map(|(address, prefix)| format!("{address}/{prefix}")).collect(),
             uptime: since_boot.as_secs(),
             settings_version: summary.version,
-            notices: told.chain(self.facts.notices.iter().cloned()).collect(),
-            update: UpdateStatus::unknown(),
+            notices: self
+                .updates
+                .notices()
+                .into_iter()
+                .chain(told)
+                .chain(self.facts.notices.iter().cloned())
+                .collect(),
+            update: self.updates.status(&summary.choices, boot::now()),
         }
+    }
+}
+
+impl patching::Host for App {
+    fn updater(&self) -> &Updater {
+        &self.updates
+    }
+
+    fn definition(&self) -> &Definition {
+        &self.definition
+    }
+
+    fn choices(&self) -> Choices {
+        lock(&self.summary).choices.clone()
+    }
+
+    fn values(&self) -> SettingValues {
+        lock(&self.summary).given.clone()
+    }
+
+    fn checks(&self) -> (Health, Vec<CheckState>) {
+        let status = self.status();
+        (status.health, status.checks)
+    }
+
+    fn uptime(&self) -> Duration {
+        uptime()
+    }
+
+    fn now(&self) -> u64 {
+        boot::now()
+    }
+
+    fn tell(&self) {
+        let status = self.updates.status(&self.choices(), boot::now());
+        self.hub.broadcast(&Event::Update(status));
+    }
+
+    fn restart(&self) -> Result<(), String> {
+        self.hub.flush(Duration::from_millis(300));
+        units::systemctl(&["--no-block", "reboot"], STOP_TIME)
     }
 }
 
@@ -192,7 +274,8 @@ fn watch_health(app: &App, nudged: &Receiver<()>) {
             notify::tell(&format!("STATUS={}", health_word(health)));
             app.hub.broadcast(&Event::Health(status));
         }
-        let rest = health::pause(health).saturating_sub(began.elapsed()).max(Duration::from_millis(100));
+        let pause = if app.updates.is_on_trial() { TRIAL_PAUSE } else { health::pause(health) };
+        let rest = pause.saturating_sub(began.elapsed()).max(Duration::from_millis(100));
         match nudged.recv_timeout(rest) {
             Ok(()) | Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
