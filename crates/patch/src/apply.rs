@@ -18,7 +18,6 @@ use crate::{delta, pack};
 /// Bytes that are copied at once.
 const PIECE: usize = 1 << 20;
 /// What applying takes besides an operation's own buffers.
-#[cfg(feature = "make")]
 pub const BASE_MEMORY: u64 = 8 << 20;
 
 /// The image that runs.

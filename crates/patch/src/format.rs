@@ -378,6 +378,15 @@ fn put_references(out: &mut Vec<u8>, references: &[Reference]) {
     }
 }
 
+/// Reads the header and all operations, for those who make another patch of them.
+#[cfg(feature = "make")]
+pub fn operations(input: &mut impl Read) -> Result<(Header, Vec<Operation>), ApplyError> {
+    let header = Header::read(input)?;
+    let operations =
+        (0..header.operations).map(|number| Operation::read(input, number)).collect::<Result<_, _>>()?;
+    Ok((header, operations))
+}
+
 struct Source<'a, R> {
     input: &'a mut R,
     number: u64,

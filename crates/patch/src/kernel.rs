@@ -41,7 +41,6 @@ impl Recipe {
     }
 
     /// Bytes of memory that the compressor itself takes, measured and rounded up.
-    #[cfg(feature = "make")]
     pub fn memory(self) -> u64 {
         match self {
             Recipe::Zstd22 => 800 << 20,

@@ -11,6 +11,8 @@ fn main() -> ExitCode {
     let outcome = match verb {
         "render" => agent::boot::render().map(|()| ExitCode::SUCCESS),
         "run" => agent::run::main().map(|()| ExitCode::SUCCESS),
+        // The trial's own end: systemd restarts the machine after it, see `agent::init::trial`.
+        "trial-over" => Ok(ExitCode::SUCCESS),
         "check-staged" => Err(agent::staged::main()),
         _ => return ask(&words),
     };

@@ -1,7 +1,7 @@
 //! Declared state and the other directories that live on data.
 //!
 //! **First use of a state directory**, and what a power cut after each step leaves:
-//! 1. the image's directory is copied to `ampoule/staging`: the next boot throws the staging away;
+//! 1. the image's directory is copied to [`STAGING`]: the next boot throws the staging away;
 //! 2. the file system is synced: the same;
 //! 3. the copy is renamed to its place below `state/`: it is complete, and never copied again.
 
@@ -14,6 +14,8 @@ use model::definition::StateDirectory;
 
 use crate::accounts::{Accounts, Owner, UnknownAccount};
 
+/// Where a directory is copied to, relative to data: in the state's own subvolume, which a rename can not leave.
+pub const STAGING: &str = "state/.ampoule-staging";
 /// Deepest directory that is copied or given another owner: a state directory nests a few levels; the stack must not
 /// be exhausted by what an application has written.
 const DEPTH_LIMIT: usize = 128;
@@ -70,7 +72,7 @@ fn place_state(
     let relative = directory.path.trim_matches('/');
     let place = data.join("state").join(relative);
     if !place.is_dir() {
-        let staging = data.join("ampoule/staging");
+        let staging = data.join(STAGING);
         if staging.exists() {
             fs::remove_dir_all(&staging)?;
         }
@@ -206,7 +208,7 @@ mod tests {
     #[test]
     fn a_half_made_copy_of_a_cut_boot_is_thrown_away() {
         let (_folder, data, image) = folders();
-        make_directories(&data.join("ampoule/staging/half")).expect("made");
+        make_directories(&data.join(STAGING).join("half")).expect("made");
         let place = ensure_state(&data, &image, &directory("/var/lib/shop", None), &Accounts::default())
             .expect("works");
         assert!(!place.join("half").exists());

@@ -2,18 +2,17 @@
 
 use std::io::Write as _;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use model::Definition;
-use model::control::{Answer, Call, Outcome, Refusal, Reply, Request};
-use model::definition::SettingValues;
+use model::control::{Answer, Call, Hold, Outcome, Refusal, Reply, Request, Restart};
+use update::plan::Again;
 
 use super::system::RunningSystem;
 use super::{App, Summary, lock};
-use crate::patching::{Follow, Patching, Wish};
 use crate::settings::change::{Changed, Settings};
+use crate::update as patching;
 use crate::{boot, units};
 
 /// Time for an answer to reach the other side.
@@ -55,52 +54,69 @@ fn call(app: &App, call: Call) -> Outcome {
             Ok(lines) => Outcome::Ok(Answer::Logs(lines)),
             Err(why) => refused(why),
         },
-        Call::Updates => patching(app, |patching| Ok(Answer::Updates(patching.status()))),
-        Call::CheckUpdates => patching(app, |patching| {
-            patching.check()?;
-            Ok(Answer::Updates(patching.status()))
-        }),
-        Call::Precheck { version } => patching(app, |patching| {
-            patching.precheck(version.as_deref(), &values(app)).map(Answer::Precheck)
-        }),
-        Call::Stage { version, again } => begin(app, Wish { version, again, restart: None, by: A_PERSON }),
-        Call::Apply { version, again, restart } => {
-            begin(app, Wish { version, again, restart: Some(restart), by: A_PERSON })
+        Call::Updates => updates(app),
+        Call::CheckUpdates => match patching::check(app) {
+            Ok(()) => updates(app),
+            Err(why) => refused(why),
+        },
+        Call::Precheck { version } => {
+            // Somebody who asks what it would do may ask about one that fell back, too.
+            let checked = patching::plan_for(app, version.as_deref(), Again::Yes)
+                .and_then(|planned| patching::precheck_for(app, &planned));
+            match checked {
+                Ok(precheck) => Outcome::Ok(Answer::Precheck(precheck)),
+                Err(why) => refused(why),
+            }
         }
-        Call::Rollback => patching(app, |patching| patching.roll_back().map(|()| Answer::Done)),
-        Call::Hold { version, reason } => patching(app, |patching| {
-            patching.hold(version, reason)?;
-            Ok(Answer::Updates(patching.status()))
-        }),
-        Call::Unhold { version } => patching(app, |patching| {
-            patching.unhold(version.as_deref())?;
-            Ok(Answer::Updates(patching.status()))
-        }),
-        Call::UpdateHistory => patching(app, |patching| Ok(Answer::UpdateHistory(patching.history()))),
+        Call::Stage { version, again } => install(app, version.as_deref(), again, None),
+        Call::Apply { version, again, restart } => install(app, version.as_deref(), again, Some(restart)),
+        Call::Rollback => match patching::rollback_refusal(app) {
+            Some(why) => refused(why),
+            None => begun(app.updates.begin(patching::Job::Rollback)),
+        },
+        Call::Hold { version, reason } => {
+            held(app, app.updates.hold(Hold { version, reason, since: boot::now() }))
+        }
+        Call::Unhold { version } => held(app, app.updates.unhold(version.as_deref())),
+        Call::UpdateHistory => Outcome::Ok(Answer::UpdateHistory(app.updates.history())),
         Call::PowerOff => stop("poweroff"),
         Call::Reboot => stop("reboot"),
     }
 }
 
-/// Who began a patch, in the journal.
-const A_PERSON: &str = "a person";
+fn updates(app: &App) -> Outcome {
+    let choices = lock(&app.summary).choices.clone();
+    Outcome::Ok(Answer::Updates(app.updates.status(&choices, boot::now())))
+}
 
-fn patching(app: &App, act: impl FnOnce(&Arc<Patching>) -> Result<Answer, String>) -> Outcome {
-    let Some(patching) = &app.patching else {
-        return refused("this machine can not be patched: nothing says which image runs".to_owned());
-    };
-    match act(patching) {
-        Ok(answer) => Outcome::Ok(answer),
+fn held(app: &App, outcome: Result<(), String>) -> Outcome {
+    match outcome {
+        Ok(()) => updates(app),
         Err(why) => refused(why),
     }
 }
 
-fn begin(app: &App, wish: Wish) -> Outcome {
-    patching(app, |patching| patching.begin(wish, &values(app)).map(|()| Answer::Done))
+/// Everything that can be refused is refused here, before the answer; the thread does the rest.
+fn install(app: &App, version: Option<&str>, again: bool, then: Option<Restart>) -> Outcome {
+    let again = if again { Again::Yes } else { Again::No };
+    let begin = || {
+        app.updates.is_free()?;
+        let planned = patching::plan_for(app, version, again)?;
+        let checked = patching::precheck_for(app, &planned)?;
+        if let Some(problem) = checked.problems.first() {
+            let next = problem.resolution.as_ref().map(|next| format!("; {next}")).unwrap_or_default();
+            return Err(format!("{}: {}{next}", problem.subject, problem.text));
+        }
+        app.updates.begin(patching::Job::Install { planned: Box::new(planned), then, by: "asked for" })
+    };
+    begun(begin())
 }
 
-fn values(app: &App) -> SettingValues {
-    lock(&app.summary).values.clone()
+fn begun(outcome: Result<(), String>) -> Outcome {
+    match outcome {
+        Ok(()) => Outcome::Ok(Answer::Done),
+        Err(why) => refused(why),
+    }
 }
 
 fn change(
@@ -113,9 +129,6 @@ fn change(
     let outcome = act(&mut settings, &mut system);
     app.change_count.fetch_add(1, Ordering::AcqRel);
     *lock(&app.summary) = Summary::of(&settings);
-    if let Some(patching) = &app.patching {
-        patching.follow(Follow::of(settings.values()));
-    }
     drop(settings);
     // What was restarted is looked at now, not in ten seconds.
     let _health_thread_gone = app.nudge.send(());

@@ -20,30 +20,28 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use model::Definition;
-use model::control::{CheckState, Event, Health, Status, UndeclaredWrite, UpdateStatus};
-
+use model::control::{CheckState, Event, Health, Status, UndeclaredWrite};
 use model::definition::SettingValues;
+use update::life::Side;
 
 use crate::accounts::Accounts;
 use crate::facts::{FACTS_PATH, Facts};
 use crate::health::{self, Subject, Tracked, probe};
-use crate::patching::{Follow, Patching};
 use crate::render::{LIST_PATH, Renderer};
 use crate::settings::change::Settings;
-use crate::{boot, card, sys, undeclared};
+use crate::update::{self as patching, Choices, Updater};
+use crate::{boot, card, sys, undeclared, units};
 
 /// The main loop's beat: the card follows a change within it, and systemd's watchdog waits many times longer.
 const BEAT: Duration = Duration::from_secs(1);
 /// A kernel message may have written over the card: it is drawn again without a change too.
 const REDRAW: Duration = Duration::from_secs(30);
-/// How often the policy for patches is followed: six hours, and up to one more by the machine's own number, so that not all
-/// appliances of a maker ask at once.
-const POLICY_INTERVAL: Duration = Duration::from_secs(6 * 3600);
-const POLICY_SPREAD: u64 = 3600;
-/// The first look at the depot: services come first.
-const FIRST_LOOK: Duration = Duration::from_secs(60);
-/// The stack of a thread: none recurses deep, and sixteen of the default size would be 32 MiB of address space.
-const STACK: usize = 256 << 10;
+/// The stack of a thread: none recurses deep, and sixteen of the default size would be 32 MiB of address space. Only what is
+/// used of it costs memory.
+const STACK: usize = 1 << 20;
+/// Pause between two rounds of checks during a trial.
+const TRIAL_PAUSE: Duration = Duration::from_secs(2);
+const STOP_TIME: Duration = Duration::from_secs(20);
 
 /// Everything the threads share.
 struct App {
@@ -54,9 +52,8 @@ struct App {
     /// Copied from the settings after each change, so that nobody waits for one that is under way.
     summary: Mutex<Summary>,
     live: Mutex<Live>,
-    hub: Arc<hub::Hub>,
-    /// Absent where nothing says which image runs: the agent is tried outside of an appliance.
-    patching: Option<Arc<Patching>>,
+    hub: hub::Hub,
+    updates: Updater,
     /// Wakes the health thread.
     nudge: Sender<()>,
     /// Counts up when a change of settings begins and when it ends: odd while one is under way. What checks see then is a
@@ -68,7 +65,10 @@ struct App {
 struct Summary {
     version: u64,
     hostname: String,
-    values: SettingValues,
+    /// What the settings say of updates.
+    choices: Choices,
+    /// Values that somebody gave.
+    given: SettingValues,
 }
 
 impl Summary {
@@ -76,7 +76,8 @@ impl Summary {
         Summary {
             version: settings.version(),
             hostname: settings.hostname(),
-            values: settings.values().clone(),
+            choices: Choices::of(settings.values()),
+            given: settings.given(),
         }
     }
 }
@@ -94,9 +95,13 @@ pub fn main() -> io::Result<()> {
     let (definition, accounts) = (renderer.definition.clone(), renderer.accounts().clone());
     let settings = Settings::load(renderer, boot::open_store()?)?;
     let (nudge, nudged) = mpsc::channel();
-    let hub = Arc::new(hub::Hub::default());
     let facts = Facts::load(Path::new(FACTS_PATH));
-    let patching = load_patching(&definition, &facts, &settings, &hub);
+    let own = Side {
+        version: definition.appliance.version.clone(),
+        root_hash: facts.root_hash.parse().unwrap_or(model::Sha256Digest([0; 32])),
+        state_format: definition.state_format,
+    };
+    let (updates, jobs) = Updater::load(Path::new("/data"), own);
     let app = Arc::new(App {
         summary: Mutex::new(Summary::of(&settings)),
         settings: Mutex::new(settings),
@@ -107,8 +112,8 @@ pub fn main() -> io::Result<()> {
         definition,
         accounts,
         facts,
-        hub,
-        patching,
+        updates,
+        hub: hub::Hub::default(),
         nudge,
         change_count: AtomicU64::new(0),
     });
@@ -129,18 +134,10 @@ pub fn main() -> io::Result<()> {
         let app = app.clone();
         move || watch_health(&app, &nudged)
     })?;
-    if let Some(patching) = app.patching.clone() {
-        if patching.enter() {
-            spawn("trial", {
-                let app = app.clone();
-                move || undergo_trial(&app)
-            })?;
-        }
-        spawn("policy", {
-            let app = app.clone();
-            move || follow_policy(&app)
-        })?;
-    }
+    spawn("update", {
+        let app = app.clone();
+        move || patching::run(&*app, &jobs)
+    })?;
     notify::tell("READY=1");
     app.hub.broadcast(&Event::Hello(app.status()));
     let mut shown = String::new();
@@ -166,14 +163,15 @@ pub fn main() -> io::Result<()> {
 }
 
 impl App {
-    fn check_states(&self) -> Vec<CheckState> {
-        let since_boot = uptime();
-        lock(&self.live).checks.iter().map(|check| check.state(since_boot)).collect()
-    }
-
     fn status(&self) -> Status {
         let since_boot = uptime();
-        let (checks, corrupted) = (self.check_states(), lock(&self.live).corrupted.clone());
+        let (checks, corrupted) = {
+            let live = lock(&self.live);
+            (
+                live.checks.iter().map(|check| check.state(since_boot)).collect::<Vec<_>>(),
+                live.corrupted.clone(),
+            )
+        };
         let summary = lock(&self.summary).clone();
         let addresses = sys::addresses::addresses().unwrap_or_default();
         let identity = &self.definition.appliance;
@@ -192,44 +190,56 @@ impl App {
             addresses: addresses.iter().map(|(address, prefix)| format!("{address}/{prefix}")).collect(),
             uptime: since_boot.as_secs(),
             settings_version: summary.version,
-            notices: told
+            notices: self
+                .updates
+                .notices()
+                .into_iter()
+                .chain(told)
                 .chain(self.facts.notices.iter().cloned())
-                .chain(self.patching.as_ref().map(|patching| patching.notices()).unwrap_or_default())
                 .collect(),
-            update: self.patching.as_ref().map_or_else(UpdateStatus::unknown, |patching| patching.status()),
+            update: self.updates.status(&summary.choices, boot::now()),
         }
     }
 }
 
-/// Without the facts of `init` nothing is known of slots; without data nothing can be kept. Both are told by its absence.
-fn load_patching(
-    definition: &Definition,
-    facts: &Facts,
-    settings: &Settings,
-    hub: &Arc<hub::Hub>,
-) -> Option<Arc<Patching>> {
-    let hub = hub.clone();
-    let news = Box::new(move |update| hub.broadcast(&Event::Update(update)));
-    Patching::load(definition.clone(), facts, Follow::of(settings.values()), news).ok().map(Arc::new)
-}
+impl patching::Host for App {
+    fn updater(&self) -> &Updater {
+        &self.updates
+    }
 
-fn undergo_trial(app: &App) {
-    let Some(patching) = &app.patching else { return };
-    let checks = || {
-        // The health thread rests for seconds when all is well.
-        let _gone = app.nudge.send(());
-        app.check_states()
-    };
-    patching.undergo(checks, uptime);
-}
+    fn definition(&self) -> &Definition {
+        &self.definition
+    }
 
-fn follow_policy(app: &App) {
-    let Some(patching) = &app.patching else { return };
-    std::thread::sleep(FIRST_LOOK);
-    let spread = u64::from(std::process::id()) * 7919 % POLICY_SPREAD;
-    loop {
-        patching.follow_policy(&lock(&app.summary).values.clone());
-        std::thread::sleep(POLICY_INTERVAL + Duration::from_secs(spread));
+    fn choices(&self) -> Choices {
+        lock(&self.summary).choices.clone()
+    }
+
+    fn values(&self) -> SettingValues {
+        lock(&self.summary).given.clone()
+    }
+
+    fn checks(&self) -> (Health, Vec<CheckState>) {
+        let status = self.status();
+        (status.health, status.checks)
+    }
+
+    fn uptime(&self) -> Duration {
+        uptime()
+    }
+
+    fn now(&self) -> u64 {
+        boot::now()
+    }
+
+    fn tell(&self) {
+        let status = self.updates.status(&self.choices(), boot::now());
+        self.hub.broadcast(&Event::Update(status));
+    }
+
+    fn restart(&self) -> Result<(), String> {
+        self.hub.flush(Duration::from_millis(300));
+        units::systemctl(&["--no-block", "reboot"], STOP_TIME)
     }
 }
 
@@ -264,7 +274,8 @@ fn watch_health(app: &App, nudged: &Receiver<()>) {
             notify::tell(&format!("STATUS={}", health_word(health)));
             app.hub.broadcast(&Event::Health(status));
         }
-        let rest = health::pause(health).saturating_sub(began.elapsed()).max(Duration::from_millis(100));
+        let pause = if app.updates.is_on_trial() { TRIAL_PAUSE } else { health::pause(health) };
+        let rest = pause.saturating_sub(began.elapsed()).max(Duration::from_millis(100));
         match nudged.recv_timeout(rest) {
             Ok(()) | Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,

@@ -117,6 +117,12 @@ impl Settings {
         self.effective.values()
     }
 
+    /// Values that somebody gave, whatever this release makes of them.
+    pub fn given(&self) -> SettingValues {
+        let Layers { hypervisor, seed, customer } = self.current.layers.clone();
+        hypervisor.into_iter().chain(seed).chain(customer).collect()
+    }
+
     /// All settings without secrets.
     pub fn states(&self) -> Vec<SettingState> {
         self.effective.states(&self.renderer.definition.settings)

@@ -220,8 +220,8 @@ fn side_by_side(
     order.sort_by_key(|index| std::cmp::Reverse(weight(&placed[*index].2)));
     let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let total: u64 = placed.iter().map(|(_, _, task)| task.length).sum();
-    let results: Vec<Mutex<Option<Result<Vec<Made>, MakeError>>>> =
-        placed.iter().map(|_| Mutex::default()).collect();
+    type Outcome = Result<Vec<Made>, MakeError>;
+    let results: Vec<Mutex<Option<Outcome>>> = placed.iter().map(|_| Mutex::default()).collect();
     std::thread::scope(|scope| {
         for _ in 0..threads.get().min(placed.len()) {
             scope.spawn(|| {
