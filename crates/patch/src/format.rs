@@ -382,8 +382,9 @@ fn put_references(out: &mut Vec<u8>, references: &[Reference]) {
 #[cfg(feature = "make")]
 pub fn operations(input: &mut impl Read) -> Result<(Header, Vec<Operation>), ApplyError> {
     let header = Header::read(input)?;
-    let operations =
-        (0..header.operations).map(|number| Operation::read(input, number)).collect::<Result<_, _>>()?;
+    let operations = (0..header.operations)
+        .map(|number| Operation::read(input, number, u64::MAX))
+        .collect::<Result<_, _>>()?;
     Ok((header, operations))
 }
 
