@@ -14,7 +14,7 @@ use crate::init::state::make_directories;
 use crate::render::{self, ImageNetwork, Renderer};
 use crate::settings::resolve::{Effective, retain_valid};
 use crate::settings::store::{Folder, Layers, Store, Version};
-use crate::settings::{generate, pairs, sources};
+use crate::settings::{former, generate, pairs, sources};
 
 /// Where the versions are.
 pub const SETTINGS_FOLDER: &str = "/data/ampoule/settings";
@@ -75,10 +75,17 @@ fn settle(
     let settings = &renderer.definition.settings;
     let before = store.current()?;
     let mut layers = before.as_ref().map(|version| version.layers.clone()).unwrap_or_default();
+    former::take_over_all(&mut layers, settings);
     let mut notices = sources::apply(passed, &mut layers, settings);
+    former::give_back_all(&mut layers, settings);
     let mut stored = layers.clone();
     notices.extend(retain_valid(&mut layers, settings));
     let mut generated = store.generated()?;
+    let kept = generated.clone();
+    former::take_over(&mut generated, settings);
+    if generated != kept {
+        store.keep_generated(&generated)?;
+    }
     let given = |layers: &Layers| {
         let without_defaults: Vec<_> = settings
             .iter()
@@ -162,6 +169,30 @@ mod tests {
         assert_eq!((versions.len(), versions[0].by.as_str()), (1, "first boot"));
         settle(&renderer(), &mut store, &seed("site-name = \"other\""), 9).expect("works");
         assert_eq!(store.current().expect("readable").expect("there").version, 2);
+    }
+
+    #[test]
+    fn certificates_the_appliance_made_survive_a_patch_that_renames_them_and_a_return() {
+        let mut store = Store::new(Box::new(MemoryDisk::default()));
+        let older = renderer();
+        let (before, _) = settle(&older, &mut store, &seed("site-name = \"shop\""), 7).expect("works");
+        let mut definition = older.definition.clone();
+        for setting in &mut definition.settings {
+            let name = format!("new-{}", setting.name);
+            setting.was = vec![std::mem::replace(&mut setting.name, name)];
+            if let model::settings::Kind::Certificate { key: Some(key) } = &mut setting.kind {
+                *key = "new-key".to_owned();
+            }
+        }
+        let newer = Renderer::new(definition, Vec::new(), Accounts::default());
+        let (after, notices) = settle(&newer, &mut store, &sources::Passed::default(), 8).expect("works");
+        assert!(notices.is_empty(), "{notices:?}");
+        for name in ["certificate", "key", "site-name"] {
+            assert_eq!(after.text(&format!("new-{name}")), before.text(name), "{name}");
+        }
+        let (back, notices) = settle(&older, &mut store, &sources::Passed::default(), 9).expect("works");
+        assert_eq!(back, before);
+        assert!(notices.is_empty(), "names of the newer release are kept in silence: {notices:?}");
     }
 
     #[test]

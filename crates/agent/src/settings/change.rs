@@ -17,6 +17,7 @@ use model::definition::SettingValues;
 use model::settings::Setting;
 use model::settings::validate::{Violation, read_value, unknown_setting, validate_document};
 
+use super::former;
 use super::pairs;
 use super::resolve::Effective;
 use super::store::{Layers, Store, Version};
@@ -148,6 +149,7 @@ impl Settings {
         system: &mut dyn System,
     ) -> Result<Changed, Refusal> {
         let mut layers = self.current.layers.clone();
+        former::take_over_all(&mut layers, &self.renderer.definition.settings);
         for (name, text) in changes {
             let settings = &self.renderer.definition.settings;
             let value = match settings.iter().find(|setting| &setting.name == name) {
@@ -219,6 +221,8 @@ impl Settings {
             output: Some(output),
         })?;
         // Step 4.
+        let mut layers = layers;
+        former::give_back_all(&mut layers, &settings);
         let version = Version {
             version: self.current.version + 1,
             time: now,

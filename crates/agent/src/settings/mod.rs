@@ -2,6 +2,7 @@
 
 pub mod change;
 pub mod document;
+pub mod former;
 pub mod generate;
 pub mod pairs;
 pub mod resolve;

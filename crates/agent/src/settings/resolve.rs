@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use model::control::{SettingState, Source};
 use model::definition::SettingValues;
-use model::settings::validate::{Violation, unknown_setting, validate_value};
+use model::settings::validate::{Violation, validate_value};
 use model::settings::{Setting, Value};
 
 use super::store::Layers;
@@ -83,10 +83,11 @@ pub fn retain_valid(layers: &mut Layers, settings: &[Setting]) -> Vec<String> {
         (&mut layers.customer, "set earlier"),
     ] {
         values.retain(|name, value| {
-            let judged = match settings.iter().find(|setting| &setting.name == name) {
-                Some(setting) => validate_value(setting, value),
-                None => Err(unknown_setting(settings, name)),
+            let Some(setting) = settings.iter().find(|setting| &setting.name == name) else {
+                // Of another release: kept in the stored version for a return to it, and nothing to tell anybody.
+                return false;
             };
+            let judged = validate_value(setting, value);
             if let Err(violation) = &judged {
                 notices.push(stale(violation, origin));
             }
@@ -146,7 +147,7 @@ mod tests {
         let mut layers = Layers { customer: values(&[("name", "OLD"), ("gone", "x")]), ..Layers::default() };
         let notices = retain_valid(&mut layers, &settings);
         assert!(layers.customer.is_empty());
-        assert_eq!(notices.len(), 2);
-        assert!(notices.iter().any(|notice| notice.contains("`gone`")), "{notices:?}");
+        assert_eq!(notices.len(), 1, "what another release declares is kept in silence: {notices:?}");
+        assert!(notices[0].contains("`name`"), "{notices:?}");
     }
 }
