@@ -139,7 +139,8 @@ fn read_request(stream: &TcpStream) -> std::io::Result<Option<(String, Option<us
     let mut reader = BufReader::new(std::io::Read::take(stream, 16 * LINE_LIMIT));
     let mut line = String::new();
     reader.read_line(&mut line)?;
-    let Some(path) = line.split_whitespace().nth(1).map(|path| path.trim_start_matches('/').to_owned()) else {
+    let Some(path) = line.split_whitespace().nth(1).map(|path| path.trim_start_matches('/').to_owned())
+    else {
         return Ok(None);
     };
     let mut first = None;
@@ -149,7 +150,9 @@ fn read_request(stream: &TcpStream) -> std::io::Result<Option<(String, Option<us
             return Ok(Some((path, first)));
         }
         let lower = line.trim().to_ascii_lowercase();
-        if let Some(range) = lower.strip_prefix("range:").and_then(|range| range.trim().strip_prefix("bytes=")) {
+        if let Some(range) =
+            lower.strip_prefix("range:").and_then(|range| range.trim().strip_prefix("bytes="))
+        {
             first = range.split('-').next().and_then(|first| first.parse().ok());
         }
     }

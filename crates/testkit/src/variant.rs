@@ -67,7 +67,8 @@ pub fn depot(name: &str, releases: &[&ReleaseFolder]) -> PathBuf {
     let oldest = releases[0].path().display().to_string();
     for (number, release) in releases.iter().enumerate() {
         let folder = release.path().display().to_string();
-        let mut arguments = vec!["release", &folder, "--depot", &depot, "--channel", CHANNEL, "--patches", "0"];
+        let mut arguments =
+            vec!["release", &folder, "--depot", &depot, "--channel", CHANNEL, "--patches", "0"];
         if number > 0 {
             arguments.extend(["--from", &oldest]);
         }

@@ -85,44 +85,47 @@ fn one_life(suite: &mut Suite) {
         let message = refused(it, again);
         assert!(message.contains("fell back"), "{message}");
     });
-    suite.check("a patched appliance proves itself and is confirmed", || {
-        let end = apply(it, "1.0.1", false);
-        assert!(end.reached, "{end:?}");
-        it.wait_healthy();
-        expect_running(it, &new);
-        assert!(it.get("https", 443, "/").body.contains("<p id=\"version\">1.0.1</p>"));
-    })
-    .map(|()| {
-        suite.check("law_9_declared_state_outlives_a_patch", || expect_note(it));
-        suite.check("settings, identity and the way back outlive a patch", || {
-            let status = updates(it);
-            assert_eq!(status.depot.as_deref(), Some(&*server.url()));
-            assert_eq!(slot(&status, SlotRole::Previous).as_deref(), Some("1.0.0"));
-        });
-        suite.check("the history tells every step, the newest first", || {
-            let Answer::UpdateHistory(entries) = it.call(Call::UpdateHistory) else { panic!("another answer") };
-            let of = |version: &str| -> Vec<LifeStage> {
-                entries.iter().rev().filter(|it| it.version == version).map(|it| it.stage).collect()
-            };
-            use LifeStage::*;
-            assert_eq!(of("1.0.2").last(), Some(&FallenBack), "{entries:?}");
-            for step in [Staged, Armed, Trial, Confirmed] {
-                assert!(of("1.0.1").contains(&step), "{step:?}: {entries:?}");
-            }
-        });
-        suite.check("a rollback returns to the release before, with its state", || {
-            write_note(it, "written by the newer one");
-            let before = updates(it);
-            it.call(Call::Rollback);
-            let end = wait(it, &before, "1.0.0", &Goal::RolledBack { to: "1.0.0".into() });
+    suite
+        .check("a patched appliance proves itself and is confirmed", || {
+            let end = apply(it, "1.0.1", false);
             assert!(end.reached, "{end:?}");
             it.wait_healthy();
-            expect_running(it, &old);
-            expect_note(it);
-            // The form of the state is the same: nothing has to be brought back, so nothing is lost.
-            assert!(it.get("https", 443, "/").body.contains("written by the newer one"));
+            expect_running(it, &new);
+            assert!(it.get("https", 443, "/").body.contains("<p id=\"version\">1.0.1</p>"));
+        })
+        .map(|()| {
+            suite.check("law_9_declared_state_outlives_a_patch", || expect_note(it));
+            suite.check("settings, identity and the way back outlive a patch", || {
+                let status = updates(it);
+                assert_eq!(status.depot.as_deref(), Some(&*server.url()));
+                assert_eq!(slot(&status, SlotRole::Previous).as_deref(), Some("1.0.0"));
+            });
+            suite.check("the history tells every step, the newest first", || {
+                let Answer::UpdateHistory(entries) = it.call(Call::UpdateHistory) else {
+                    panic!("another answer")
+                };
+                let of = |version: &str| -> Vec<LifeStage> {
+                    entries.iter().rev().filter(|it| it.version == version).map(|it| it.stage).collect()
+                };
+                use LifeStage::*;
+                assert_eq!(of("1.0.2").last(), Some(&FallenBack), "{entries:?}");
+                for step in [Staged, Armed, Trial, Confirmed] {
+                    assert!(of("1.0.1").contains(&step), "{step:?}: {entries:?}");
+                }
+            });
+            suite.check("a rollback returns to the release before, with its state", || {
+                write_note(it, "written by the newer one");
+                let before = updates(it);
+                it.call(Call::Rollback);
+                let end = wait(it, &before, "1.0.0", &Goal::RolledBack { to: "1.0.0".into() });
+                assert!(end.reached, "{end:?}");
+                it.wait_healthy();
+                expect_running(it, &old);
+                expect_note(it);
+                // The form of the state is the same: nothing has to be brought back, so nothing is lost.
+                assert!(it.get("https", 443, "/").body.contains("written by the newer one"));
+            });
         });
-    });
     let disk = folder.join(vm_names::SYSTEM);
     suite.check("law_3_each_slot_holds_what_was_installed_bit_for_bit", || {
         assert_eq!(appliance.shutdown().method, StopMethod::Agent);
@@ -289,11 +292,17 @@ fn hopeless(suite: &mut Suite) {
         }),
         variant::release("1.0.4", |folder| {
             let early = "DefaultDependencies=no\nBefore=sysinit.target";
-            unit_with(folder, "hang", early, "Type=oneshot\nTimeoutStartSec=infinity\nExecStart=/bin/sleep infinity");
+            unit_with(
+                folder,
+                "hang",
+                early,
+                "Type=oneshot\nTimeoutStartSec=infinity\nExecStart=/bin/sleep infinity",
+            );
         }),
         variant::release("1.0.5", |folder| {
             unit(folder, "crash", "Restart=always\nRestartSec=1\nExecStart=/bin/false");
-            let check = "\n[[health]]\nname = \"crash\"\nkind = \"unit\"\nunit = \"crash.service\"\ngrace = 30\n";
+            let check =
+                "\n[[health]]\nname = \"crash\"\nkind = \"unit\"\nunit = \"crash.service\"\ngrace = 30\n";
             append(&folder.join("appliance.toml"), check);
         }),
         variant::release("1.0.6", |folder| {
@@ -332,15 +341,17 @@ fn scarcity(suite: &mut Suite) {
     let server = DepotServer::start(&depot);
     let bench = Bench::new();
     let options = RunOptions { data: ByteSize(320 << 20), ..following(&old, &server) };
-    let booted =
-        suite.check("it is healthy", || BootedAppliance::boot(&old, &bench.join("vm"), options));
+    let booted = suite.check("it is healthy", || BootedAppliance::boot(&old, &bench.join("vm"), options));
     let Some(it) = booted else { return };
     suite.check("law_4_a_full_data_disk_never_costs_what_runs", || {
         write_note(&it, NOTE);
         let large = bench.join("large");
         fs::File::create(&large).and_then(|file| file.set_len(0)).expect("creates");
         // What btrfs can not make small.
-        tools::run("dd", ["if=/dev/urandom", &format!("of={}", large.display()), "bs=1M", "count=64", "status=none"]);
+        tools::run(
+            "dd",
+            ["if=/dev/urandom", &format!("of={}", large.display()), "bs=1M", "count=64", "status=none"],
+        );
         it.call(Call::Set { changes: [("max-upload".into(), "512".into())].into() });
         for _ in 0..8 {
             let form = format!("attachment=@{}", large.display());
@@ -376,7 +387,8 @@ fn rehearsals(suite: &mut Suite) {
         assert!(read["chapters"].as_array().is_some_and(|chapters| chapters.len() > 3), "{text}");
     });
     suite.check("a bad release does not, and the reason is in the report", || {
-        let arguments = ["test", &folder(&old), &folder(&bad), "--no-power-cuts", "--report"].map(str::to_owned);
+        let arguments =
+            ["test", &folder(&old), &folder(&bad), "--no-power-cuts", "--report"].map(str::to_owned);
         let output = tools::attempt(&program, arguments.into_iter().chain([report.display().to_string()]));
         assert_eq!(output.status.code(), Some(6), "{}", tools::said(&output));
         let text = fs::read_to_string(&report).expect("a report");
@@ -420,9 +432,10 @@ fn wait_for_silence(it: &BootedAppliance) {
     let deadline = Instant::now() + PATCH_TIMEOUT;
     let mut silent = 0;
     while silent < 3 && Instant::now() < deadline {
-        let asked = it.running().control().and_then(|client| {
-            client.with_timeout(Duration::from_secs(1)).call(Call::Updates).map(drop)
-        });
+        let asked = it
+            .running()
+            .control()
+            .and_then(|client| client.with_timeout(Duration::from_secs(1)).call(Call::Updates).map(drop));
         silent = if asked.is_ok() { 0 } else { silent + 1 };
         std::thread::sleep(Duration::from_millis(300));
     }
