@@ -6,7 +6,7 @@ use common::{
     Memory, Release, apply, apply_within, assemble, delta, make, noise, number, operation, pair, parts,
     stream,
 };
-use patch::{ApplyError, Header, Operation, Packing, Recipe, Reference, Resume, Space, Work};
+use patch::{ApplyError, Described, Header, Operation, Packing, Recipe, Reference, Resume, Space, Work};
 
 fn failure(patch: &[u8], old: Option<&Release>) -> ApplyError {
     apply(patch, old, &mut Memory::new(Vec::new()), Resume::Never).expect_err("a bad patch is refused")
@@ -29,11 +29,8 @@ fn borders(patch: &[u8]) -> Vec<usize> {
 
 /// A header for a small image without an old one.
 fn small(root: u64) -> Header {
-    let mut header = parts(&make(None, &pair().1, Recipe::Forbidden, 1)).0;
-    header.new.root_size = root;
-    header.new.uki_size = 0;
-    header.memory = 0;
-    header
+    let new = Described { root_size: root, uki_size: 0, ..pair().1.described() };
+    Header { old: None, new, memory: 0, operations: 0 }
 }
 
 /// What becomes of one operation that says to make `length` bytes of a small image with no old one.
