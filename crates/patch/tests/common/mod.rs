@@ -192,7 +192,7 @@ pub struct Memory {
     pub root: Vec<u8>,
     pub uki: Vec<u8>,
     pub written: u64,
-    room: u64,
+    pub room: u64,
 }
 
 impl Memory {
