@@ -177,7 +177,7 @@ impl Patches {
         }
         writer.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?;
 
-        let mut target = Hashes { hashes: hashes(files)? };
+        let mut target = Hashes { hashes: hashes(files)?, root: &new.root };
         let options = patch::ApplyOptions { memory: header.memory, resume: patch::Resume::Never };
         let from = patch::Old { root: &old.root, uki: &&old.uki[..], root_hash: old.root_hash };
         let mut input = BufReader::new(File::open(out)?);
@@ -258,19 +258,21 @@ fn hashes(of: &ImageFiles) -> Result<verity::VerityBuilder, WayError> {
     Ok(verity::VerityBuilder::new(options)?)
 }
 
-/// Where an image goes that is only looked at.
-struct Hashes {
+/// Where an image goes that is only looked at. What was written is read from the image it has to be: should it be another
+/// one, the root hash says so at the end.
+struct Hashes<'a> {
     hashes: verity::VerityBuilder,
+    root: &'a Opened,
 }
 
-impl patch::Target for Hashes {
+impl patch::Target for Hashes<'_> {
     fn write_root(&mut self, _offset: u64, bytes: &[u8]) -> io::Result<()> {
         self.hashes.update(bytes);
         Ok(())
     }
 
-    fn read_root(&mut self, _offset: u64, _buffer: &mut [u8]) -> io::Result<()> {
-        Err(io::Error::other("BUG: what is only looked at is never read again"))
+    fn read_root(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+        self.root.read_exact_at(buffer, offset)
     }
 
     fn write_uki(&mut self, _offset: u64, _bytes: &[u8]) -> io::Result<()> {

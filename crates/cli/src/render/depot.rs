@@ -18,19 +18,24 @@ pub fn list(indices: &[Index]) -> String {
     for index in indices {
         text.push_str(&format!("{} {}\n", index.appliance, index.channel));
         let mut rows = vec![head.clone()];
-        rows.extend(index.releases.iter().rev().map(|release| row(release, index)));
+        rows.extend(index.releases.iter().rev().flat_map(|release| lines(release, index)));
         text.extend(table(&rows).lines().map(|line| format!("  {line}\n")));
     }
     text
 }
 
-fn row(release: &IndexedRelease, index: &Index) -> Vec<String> {
+/// One line for the release, and one more for each further patch.
+fn lines(release: &IndexedRelease, index: &Index) -> Vec<Vec<String>> {
     let full = release.patches.iter().find(|patch| patch.from.is_none());
     let full = full.map_or("none".to_owned(), |patch| ByteSize(patch.object.size).to_string());
-    let patches = release.patches.iter().filter(|patch| patch.from.is_some());
-    let patches: Vec<String> = patches.map(|patch| way(patch, index)).collect();
     let notes = release.notes.as_deref().and_then(|notes| notes.lines().next()).unwrap_or_default();
-    vec![release.version.clone(), time(release.published), full, patches.join(", "), notes.to_owned()]
+    let mut patches =
+        release.patches.iter().filter(|patch| patch.from.is_some()).map(|patch| way(patch, index));
+    let first = patches.next().unwrap_or_default();
+    let mut lines =
+        vec![vec![release.version.clone(), time(release.published), full, first, notes.to_owned()]];
+    lines.extend(patches.map(|patch| vec![String::new(), String::new(), String::new(), patch]));
+    lines
 }
 
 /// `from 1.0.0 6.9 MiB`, with what it needs when that is much.
@@ -121,11 +126,11 @@ mod tests {
         assert_eq!(
             list(&[index]),
             "acme/shop stable
-  version  published                full image  patches                                                           notes
-  1.0.1    1970-01-01 00:00:00 UTC  100 MiB     from 1.0.0 7 MiB (needs 1 GiB of memory), from 1.0.0 15 MiB  Fixes
+  version  published                full image  patches                                   notes
+  1.0.1    1970-01-01 00:00:00 UTC  100 MiB     from 1.0.0 7 MiB (needs 1 GiB of memory)  Fixes
+                                                from 1.0.0 15 MiB
   1.0.0    1970-01-01 00:00:00 UTC  100 MiB
 "
-            .replace("                                                           notes", "                                                      notes")
         );
         assert_eq!(list(&[]), "no releases yet\n");
     }

@@ -209,6 +209,9 @@ struct Made {
 
 type Placed = (Side, u64, Task);
 
+/// Where a task's thread leaves what it made.
+type Outcome = Mutex<Option<Result<Vec<Made>, MakeError>>>;
+
 /// Each task's operations, by as many threads as are allowed; the slowest tasks come first.
 fn side_by_side(
     work: &Making<'_>,
@@ -220,8 +223,7 @@ fn side_by_side(
     order.sort_by_key(|index| std::cmp::Reverse(weight(&placed[*index].2)));
     let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let total: u64 = placed.iter().map(|(_, _, task)| task.length).sum();
-    type Outcome = Result<Vec<Made>, MakeError>;
-    let results: Vec<Mutex<Option<Outcome>>> = placed.iter().map(|_| Mutex::default()).collect();
+    let results: Vec<Outcome> = placed.iter().map(|_| Mutex::default()).collect();
     std::thread::scope(|scope| {
         for _ in 0..threads.get().min(placed.len()) {
             scope.spawn(|| {

@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::io::{self, Cursor, Read};
+use std::sync::LazyLock;
 
 use image::{Uuid, erofs, uki};
 use model::Sha256Digest;
@@ -138,8 +139,14 @@ pub fn code(length: usize, seed: u64) -> Vec<u8> {
     noise(length / 8, seed).into_iter().flat_map(|byte| [0x48, 0x8B, byte, 0xE8, byte / 3, 0, 0, 0]).collect()
 }
 
-/// Two releases: a file unchanged, one changed, one renamed by its version, one new, one gone; another kernel and initrd.
+/// As [`make_pair`], made once.
 pub fn pair() -> (Release, Release) {
+    static PAIR: LazyLock<(Release, Release)> = LazyLock::new(make_pair);
+    PAIR.clone()
+}
+
+/// Two releases: a file unchanged, one changed, one renamed by its version, one new, one gone; another kernel and initrd.
+fn make_pair() -> (Release, Release) {
     let shifted = |bytes: Vec<u8>| {
         let mut bytes = [&bytes[..9000], b"four", &bytes[9000..]].concat();
         bytes.iter_mut().step_by(701).for_each(|byte| *byte = byte.wrapping_add(4));
@@ -185,7 +192,7 @@ pub struct Memory {
     pub root: Vec<u8>,
     pub uki: Vec<u8>,
     pub written: u64,
-    room: u64,
+    pub room: u64,
 }
 
 impl Memory {

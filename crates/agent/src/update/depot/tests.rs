@@ -45,7 +45,7 @@ fn part(stream: &mut TcpStream, all: &[u8], offset: u64, bytes: &[u8]) {
 }
 
 fn content() -> Vec<u8> {
-    (0..300_000u32).map(|number| (number * 7 >> 3) as u8).collect()
+    (0..300_000u32).map(|number| ((number * 7) >> 3) as u8).collect()
 }
 
 fn object() -> ObjectRef {
