@@ -1,0 +1,174 @@
+//! Asking the depot, and what its answers mean for this appliance: the plan, the precheck, the way back.
+
+use super::*;
+
+/// A release that is to be installed, and how.
+#[derive(Clone, Debug)]
+pub(crate) struct Planned {
+    pub release: IndexedRelease,
+    pub patch: PatchRef,
+    pub statement: Statement,
+}
+
+pub(super) fn explain(error: &dyn std::error::Error) -> String {
+    chain(error)
+}
+
+/// Asks the depot now.
+pub fn check(host: &dyn Host) -> Result<(), String> {
+    let outcome = look(host);
+    host.updater().lock().check_failed = outcome.as_ref().err().cloned();
+    host.tell();
+    outcome
+}
+
+pub(super) fn depot(host: &dyn Host) -> Result<(Depot, Choices, String), String> {
+    let choices = host.choices();
+    let Some(url) = choices.depot.clone() else {
+        return Err(format!("this appliance has no depot to look into; set `{}`", builtin::DEPOT));
+    };
+    let depot = Depot::new(&url, choices.authority.as_deref()).map_err(|error| explain(&error))?;
+    Ok((depot, choices, url))
+}
+
+pub(super) fn look(host: &dyn Host) -> Result<(), String> {
+    let (depot, choices, url) = depot(host)?;
+    let updater = host.updater();
+    let files = updater.files()?;
+    let appliance = host.definition().appliance.id();
+    let (index, bytes) = depot.index(&appliance, &choices.channel).map_err(|error| explain(&error))?;
+    let checked = Checked { time: host.now(), depot: url, channel: choices.channel, serial: index.serial };
+    if let Some((last, _)) = files.checked()
+        && (&last.depot, &last.channel) == (&checked.depot, &checked.channel)
+        && last.serial > checked.serial
+    {
+        return Err(format!(
+            "the depot's index is older than the one it had before (number {}, before {})",
+            checked.serial, last.serial
+        ));
+    }
+    let known = updater.lock().running_release;
+    let same = index.releases.iter().filter(|release| release.version == updater.own.version);
+    let running = known.or_else(|| {
+        same.rev().take(STATEMENT_TRIES).find_map(|release| {
+            let statement = depot.statement(&release.statement).ok()?;
+            (statement.image.root_hash == updater.own.root_hash).then(|| release.id())
+        })
+    });
+    files.keep_checked(&checked, &bytes).map_err(|error| format!("the answer can not be kept: {error}"))?;
+    let mut state = updater.lock();
+    (state.index, state.checked, state.running_release) = (Some(index), Some(checked), running);
+    Ok(())
+}
+
+/// Decides what would be installed, with the depot's newest answer.
+pub(crate) fn plan_for(host: &dyn Host, version: Option<&str>, again: Again) -> Result<Planned, String> {
+    check(host)?;
+    let (depot, _, _) = depot(host)?;
+    let updater = host.updater();
+    let (release, patch) = {
+        let state = updater.lock();
+        let index = state.index.as_ref().ok_or("the depot was not asked yet")?;
+        let fallen = life::set_aside(&state.history);
+        let question = Question {
+            wanted: version.map_or(Wanted::Newest, Wanted::Version),
+            again,
+            ..updater.question(&state, index, &fallen)
+        };
+        let plan = update::plan::plan(&question).map_err(|why| why.to_string())?;
+        (plan.release.clone(), plan.patch.clone())
+    };
+    let statement = depot.statement(&release.statement).map_err(|error| explain(&error))?;
+    let definition = host.definition();
+    if statement.identity.id() != definition.appliance.id()
+        || statement.identity.version != release.version
+        || statement.architecture != definition.base.architecture
+    {
+        return Err(format!("the statement of {} is of something else", release.version));
+    }
+    Ok(Planned { release, patch, statement })
+}
+
+/// What a patch would need and do.
+pub(crate) fn precheck_for(host: &dyn Host, planned: &Planned) -> Result<Precheck, String> {
+    let updater = host.updater();
+    let files = updater.files()?;
+    let settings = settings_of(host, &planned.statement);
+    let disk = SystemDisk::find(&updater.own.root_hash).map_err(|error| explain(&error))?;
+    let esp_free = if Path::new("/sys/firmware/efi").exists() {
+        let esp = disk.node(&disk.esp).and_then(|node| Esp::mount(&node)).map_err(|error| explain(&error))?;
+        Some(esp.free(&updater.own.root_hash).map_err(|error| explain(&error))?)
+    } else {
+        None
+    };
+    let space = rustix::fs::statvfs(files.data()).map_err(|error| explain(&error))?;
+    let object = files.object(&planned.patch.object.sha256);
+    let length = |path: &Path| fs::metadata(path).map_or(0, |it| it.len());
+    let question = update::plan::Plan { release: &planned.release, patch: &planned.patch };
+    let offer = question.offer();
+    Ok(precheck::precheck(&precheck::Subject {
+        offer: &offer,
+        statement: &planned.statement,
+        settings: settings.as_deref(),
+        running: host.definition(),
+        values: &host.values(),
+        start: if esp_free.is_some() { Start::Loader } else { Start::Outside },
+        restart: Restart::Machine,
+        data_free: space.f_bavail * space.f_frsize,
+        downloaded: length(&object).max(length(&object.with_extension("partial"))),
+        root_room: SystemDisk::bytes(&disk.root),
+        verity_room: SystemDisk::bytes(&disk.verity),
+        esp_free: esp_free.unwrap_or(u64::MAX),
+        memory_free: memory_available(),
+        memory_needed: planned.patch.memory,
+        rates: files.rates(),
+    }))
+}
+
+/// The release's settings, when the depot gives them.
+pub(super) fn settings_of(host: &dyn Host, statement: &Statement) -> Option<Vec<Setting>> {
+    let document = statement.documents.iter().find(|it| it.name.as_str() == release::names::SETTINGS)?;
+    let object = ObjectRef { sha256: document.sha256, size: document.size };
+    let bytes = depot(host).ok()?.0.document(&object, DOCUMENT_LIMIT).ok()?;
+    serde_json::from_slice(&bytes).ok()
+}
+
+/// Bytes of memory that applying may take: what the kernel could give, without what services need for a busy moment; and
+/// what every appliance has.
+pub(crate) fn memory_available() -> u64 {
+    const RESERVE: u64 = 48 << 20;
+    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
+    let kibibytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    (kibibytes.unwrap_or(0) << 10).saturating_sub(RESERVE).max(crate::update::LEAST_MEMORY)
+}
+
+/// Why nobody can return to the release in the other slot; `None` when it is possible.
+pub fn rollback_refusal(host: &dyn Host) -> Option<String> {
+    let updater = host.updater();
+    let life = updater.lock().life.clone();
+    let own = &updater.own.root_hash;
+    let life = match life {
+        Some(life)
+            if life.last.to.root_hash == *own
+                && matches!(life.stage(), LifeStage::Confirmed | LifeStage::Trial) =>
+        {
+            life
+        }
+        _ => return Some("there is no earlier release to return to".to_owned()),
+    };
+    let (older, newer) = (&life.last.from, &life.last.to);
+    if life.stage() == LifeStage::Confirmed
+        && precheck::rollback(&older.state_format, &newer.state_format) == Rollback::Refused
+    {
+        return Some(format!(
+            "version {} does not allow a return to {}: its state has format {}, and the earlier release knows {}",
+            newer.version, older.version, newer.state_format.current, older.state_format.current
+        ));
+    }
+    match SystemDisk::find(own) {
+        Ok(disk) if disk.holds(&older.root_hash) => None,
+        Ok(_) => Some(format!("version {} is not on the disk any more", older.version)),
+        Err(error) => Some(explain(&error)),
+    }
+}

@@ -1,0 +1,144 @@
+//! From an offer to an armed patch.
+
+use super::*;
+
+impl Engine<'_> {
+    /// The whole way of a patch. What fails before it is armed leaves the running release as it is.
+    pub(super) fn install(
+        &mut self,
+        planned: &Planned,
+        then: Option<Restart>,
+        by: &str,
+    ) -> Result<(), String> {
+        let id = planned.release.id();
+        let to = Side {
+            version: planned.release.version.clone(),
+            root_hash: planned.statement.image.root_hash,
+            state_format: planned.statement.state_format,
+        };
+        let base = Record {
+            time: 0,
+            stage: LifeStage::Offered,
+            to,
+            release: id,
+            from: self.updater().own.clone(),
+            reason: None,
+            boot: String::new(),
+        };
+        if !self.is_staged(&base)? {
+            self.act("offered", 0, 0);
+            self.keep(LifeStage::Offered, &base, None)?;
+            self.stage(planned, &base, by)?;
+        }
+        if then.is_some() {
+            self.arm(planned, &base)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the slot holds this release already, from this one.
+    pub(super) fn is_staged(&self, base: &Record) -> Result<bool, String> {
+        let state = self.updater().lock();
+        let is_known = state.life.as_ref().is_some_and(|life| {
+            life.stage() == LifeStage::Staged
+                && life.last.release == base.release
+                && life.last.from == base.from
+        });
+        drop(state);
+        let disk = SystemDisk::find(self.own()).map_err(|error| explain(&error))?;
+        Ok(is_known && disk.holds(&base.to.root_hash) && self.updater().files()?.uki().exists())
+    }
+
+    pub(super) fn stage(&mut self, planned: &Planned, base: &Record, by: &str) -> Result<(), String> {
+        self.act("verify", 0, 0);
+        let checked = precheck_for(self.host, planned)?;
+        if let Some(problem) = checked.problems.first() {
+            return Err(format!("{}: {}", problem.subject, problem.text));
+        }
+        self.keep(LifeStage::Verified, base, None)?;
+        self.keep(LifeStage::Approved, base, Some(by.to_owned()))?;
+        let files = self.updater().files()?.clone();
+        let mut rates = files.rates();
+        let (own, statement) = (*self.own(), &planned.statement);
+
+        let object = files.object(&planned.patch.object.sha256);
+        files.remove_objects(Some(&object));
+        let (began, size) = (Instant::now(), planned.patch.object.size);
+        self.act("download", 0, size);
+        if !object.exists() {
+            let (depot, _, _) = depot(self.host)?;
+            depot
+                .download(&planned.patch.object, &object, &mut |done| self.act("download", done, size))
+                .map_err(|error| full_or(&error))?;
+            rates.download = rate(size, began);
+        }
+
+        self.act("invalidate", 0, 0);
+        snapshots::remove_kept(files.data()).map_err(|error| explain(&error))?;
+        self.with_world(|world| flow::invalidate(world, &own))?;
+        let disk = SystemDisk::find(&own).map_err(|error| explain(&error))?;
+        let (root, hashes) = (disk.node(&disk.root), disk.node(&disk.verity));
+        let (root, hashes) =
+            (root.map_err(|error| explain(&error))?, hashes.map_err(|error| explain(&error))?);
+
+        let (began, total) = (Instant::now(), statement.image.root_size + statement.uki.size);
+        self.act("write", 0, total);
+        let active = disk.node(&disk.active).map_err(|error| explain(&error))?;
+        let esp = disk.node(&disk.esp).and_then(|node| Esp::mount(&node)).map_err(|error| explain(&error))?;
+        let uki = esp.uki_of(&own).map_err(|error| explain(&error))?;
+        let running = apply::Running { root: &active, uki: &uki, root_hash: own };
+        let written = apply::apply(
+            &object,
+            &running,
+            statement,
+            (&root, &files.uki()),
+            memory_available(),
+            &mut |done| self.act("write", done, total),
+        );
+        drop(esp);
+        if let Err(error) = written {
+            // What can not be applied once can not be applied again: the next attempt downloads it anew.
+            files.remove_objects(None);
+            return Err(explain(&error));
+        }
+        let size = statement.image.root_size;
+        self.act("read back", 0, size);
+        stage::prove(statement, &root, &hashes, &mut |done| self.act("read back", done, size))
+            .and_then(|()| stage::prove_uki(statement, &files.uki()))
+            .map_err(|error| explain(&error))?;
+        rates.write = rate(size, began);
+        files.keep_rates(&rates);
+
+        self.act("mark", 0, 0);
+        self.with_world(|world| world.mark_slot(Some(&statement.image.root_hash)))?;
+        self.keep(LifeStage::Staged, base, None)?;
+        files.remove_objects(None);
+        self.show_slots();
+        Ok(())
+    }
+
+    pub(super) fn arm(&mut self, planned: &Planned, base: &Record) -> Result<(), String> {
+        self.act("arm", 0, 0);
+        let record = self.record(LifeStage::Armed, base, None);
+        let files = self.updater().files()?;
+        // The mark of an earlier try would speak for this one.
+        Mark::default().save(files.data()).map_err(|error| explain(&error))?;
+        self.with_world(|world| flow::arm(world, &record, planned.statement.uki.name.as_str()))
+            .inspect(|()| self.updater().note(&record))?;
+        self.act("restart", 0, 0);
+        self.host.restart()
+    }
+}
+
+fn rate(bytes: u64, began: Instant) -> u64 {
+    bytes * 1000 / u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX).max(1)
+}
+
+fn full_or(error: &crate::update::depot::DepotError) -> String {
+    match error {
+        crate::update::depot::DepotError::Disk(error) if apply::is_full(error) => {
+            "the data disk is full; nothing that was on it is lost".to_owned()
+        }
+        error => explain(error),
+    }
+}
