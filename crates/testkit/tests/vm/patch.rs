@@ -142,7 +142,7 @@ fn refusals(suite: &mut Suite, it: &BootedAppliance, server: &DepotServer, depot
     let (patch, size) = patch_object(depot, "1.0.0", "1.0.1");
     let index = release::index::index_path(variant::APPLIANCE, variant::CHANNEL);
     suite.check("a depot is never taken for current when its answer is none", || {
-        for fault in [Fault::Gone, Fault::Broken, Fault::Garbage, Fault::Truncated] {
+        for fault in [Fault::Gone, Fault::Broken, Fault::Garbage, Fault::BreaksOff(100)] {
             server.misbehave(fault, &index);
             let message = refused(it, Call::CheckUpdates);
             assert!(!message.is_empty(), "{fault:?}");
