@@ -15,6 +15,8 @@ pub fn status(status: &Status) -> String {
     // The network may come up after the checks pass.
     if !status.addresses.is_empty() {
         line("addresses", &status.addresses.join(", "));
+    }
+    if !status.urls.is_empty() {
         line("pages", &status.urls.join(", "));
     }
     text.push_str(&super::patching::summary(&status.update));
