@@ -13,6 +13,11 @@ fn main() -> ExitCode {
         "run" => agent::run::main().map(|()| ExitCode::SUCCESS),
         // The trial's own end: systemd restarts the machine after it, see `agent::init::trial`.
         "trial-over" => Ok(ExitCode::SUCCESS),
+        // Between two releases, when user space restarts alone.
+        "next-root" => {
+            let root_hash = words.get(1).map(String::as_str).unwrap_or_default();
+            agent::next_root::enter(root_hash).map(|()| ExitCode::SUCCESS)
+        }
         "check-staged" => Err(agent::staged::main()),
         _ => return ask(&words),
     };

@@ -70,9 +70,9 @@ impl Tracked {
         self.last = Some(result);
     }
 
-    /// Its state `since_boot` after the kernel started. Before its first pass a check may fail until its grace ends.
-    pub fn state(&self, since_boot: Duration) -> CheckState {
-        let in_grace = !self.has_passed && since_boot < self.subject.grace();
+    /// Its state `since_start` after the system started. Before its first pass a check may fail until its grace ends.
+    pub fn state(&self, since_start: Duration) -> CheckState {
+        let in_grace = !self.has_passed && since_start < self.subject.grace();
         let (health, why) = match &self.last {
             Some(Ok(())) => (Health::Healthy, None),
             Some(Err(why)) if in_grace => (Health::Starting, Some(why.clone())),

@@ -22,13 +22,14 @@ mod failures;
 mod finish;
 mod handover;
 pub mod prepare;
-mod root;
+pub(crate) mod root;
 
 use std::convert::Infallible;
 use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
+use model::{Definition, Sha256Digest};
 use rustix::mount::MountFlags;
 use rustix::system::RebootCommand;
 
@@ -75,7 +76,7 @@ fn on_failure(command_line: &str) -> OnFailure {
 fn boot(line: &CommandLine, steps: &Steps) -> Result<Infallible, Failure> {
     let sysroot = Path::new(SYSROOT);
     let (root, watchdog) = root::find(line, steps)?;
-    root::mount_verified(&root, line, sysroot)?;
+    root::mount_verified(&root, &line.root_hash, sysroot)?;
     steps.say("root is mounted");
     let definition = root::read_definition(sysroot)?;
     let modules = prepare::RootModules::load(sysroot);
@@ -86,25 +87,35 @@ fn boot(line: &CommandLine, steps: &Steps) -> Result<Infallible, Failure> {
     steps.say("modules of the root are loaded");
     let data = prepare::ensure_data(sysroot, &root, &definition)?;
     steps.say("data is mounted");
-    let mut notices = data.notices;
-    notices.extend(trial::enter(sysroot, &line.root_hash, &definition)?);
-    prepare::ensure_state(sysroot)?;
-    prepare::bind_state(sysroot, &definition)?;
-    steps.say("state is in place");
     let facts = Facts {
         root_hash: line.root_hash.to_string(),
         data_device: data.device,
         first_boot: data.prepared == data::Prepared::Formatted,
         system_disk: root.disk.clone(),
-        notices,
+        began: 0,
+        notices: data.notices,
     };
+    furnish(sysroot, &line.root_hash, &definition, facts)?;
+    steps.say("state is in place, settings are rendered");
+    watchdog.hand_over();
+    finish::switch_root(sysroot)
+}
+
+/// Brings state, identity and settings into a root that has data and overlays: the same for a start of the machine and for
+/// one of user space alone.
+pub(crate) fn furnish(
+    sysroot: &Path,
+    root_hash: &Sha256Digest,
+    definition: &Definition,
+    mut facts: Facts,
+) -> Result<(), Failure> {
+    facts.notices.extend(trial::enter(sysroot, root_hash, definition)?);
+    prepare::ensure_state(sysroot)?;
+    prepare::bind_state(sysroot, definition)?;
     facts
         .save(&sysroot.join(FACTS_PATH.trim_start_matches('/')))
         .map_err(|error| failures::files("/run", &error))?;
-    finish::render_settings(sysroot)?;
-    steps.say("settings are rendered");
-    watchdog.hand_over();
-    finish::switch_root(sysroot)
+    finish::render_settings(sysroot)
 }
 
 /// Prints steps for whoever debugs a boot.

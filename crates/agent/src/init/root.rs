@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use model::Definition;
+use model::{Definition, Sha256Digest};
 use rustix::mount::{MountFlags, mount};
 
 use super::Steps;
@@ -30,7 +30,7 @@ const LAST_PAUSE: Duration = Duration::from_millis(160);
 const DEFINITION_LIMIT: u64 = 8 << 20;
 /// Where the initrd has its modules.
 pub const MODULES: &str = "/modules";
-const MAPPING: &str = "ampoule-root";
+const CONTROL: &str = "/dev/mapper/control";
 
 /// The partitions of the root.
 #[derive(Clone, Debug)]
@@ -97,9 +97,19 @@ fn repair(disk: &Disk) {
     let _tried = write();
 }
 
+/// The partitions of a root, without drivers to load and without patience: for a system that runs.
+pub fn find_now(root_hash: &Sha256Digest) -> Result<RootPartitions, Failure> {
+    let (uuids, disks) = (partition_uuids(root_hash), disks::scan());
+    look(&disks, &uuids).ok_or_else(|| failures::no_root(&uuids, &disks, 0))
+}
+
 /// Sets up verity and mounts the root read-only.
-pub fn mount_verified(root: &RootPartitions, line: &CommandLine, sysroot: &Path) -> Result<(), Failure> {
-    let device = set_up_verity(root, line)?;
+pub fn mount_verified(
+    root: &RootPartitions,
+    root_hash: &Sha256Digest,
+    sysroot: &Path,
+) -> Result<(), Failure> {
+    let device = set_up_verity(root, root_hash)?;
     make_directories(sysroot).map_err(|error| failures::files(super::SYSROOT, &error))?;
     mount(&device, sysroot, "erofs", MountFlags::RDONLY, None).map_err(|error| match error {
         // mount(2): the kernel does not know the file system. That is no damage, and no other copy would help.
@@ -108,7 +118,17 @@ pub fn mount_verified(root: &RootPartitions, line: &CommandLine, sysroot: &Path)
     })
 }
 
-fn set_up_verity(root: &RootPartitions, line: &CommandLine) -> Result<PathBuf, Failure> {
+/// Takes the mapping of a root away that is not mounted any more.
+pub fn forget(root_hash: &Sha256Digest) -> std::io::Result<()> {
+    sys::devmapper::remove(Path::new(CONTROL), &mapping_name(root_hash))
+}
+
+/// By the root, so that two releases have their mappings at the same time.
+fn mapping_name(root_hash: &Sha256Digest) -> String {
+    format!("ampoule-root-{}", &root_hash.to_string()[..16])
+}
+
+fn set_up_verity(root: &RootPartitions, root_hash: &Sha256Digest) -> Result<PathBuf, Failure> {
     let on_data = |error: &dyn std::error::Error| failures::verity_setup(&root.data, error);
     let on_hashes = |error: &dyn std::error::Error| failures::verity_setup(&root.hashes, error);
     let blocks =
@@ -120,15 +140,16 @@ fn set_up_verity(root: &RootPartitions, line: &CommandLine) -> Result<PathBuf, F
     let superblock = Superblock::parse(&bytes, blocks).map_err(|error| on_hashes(&error))?;
     let number =
         |node: &Path| disks::device_number(node).map_err(|error| failures::verity_setup(node, &error));
+    let name = mapping_name(root_hash);
     let mapping = sys::devmapper::Mapping {
-        name: MAPPING,
-        uuid: &superblock.mapping_uuid(MAPPING),
+        name: &name,
+        uuid: &superblock.mapping_uuid(&name),
         sectors: superblock.sectors(),
         target: "verity",
-        parameters: &superblock.table(&number(&root.data)?, &number(&root.hashes)?, &line.root_hash),
+        parameters: &superblock.table(&number(&root.data)?, &number(&root.hashes)?, root_hash),
     };
-    let minor = sys::devmapper::create_read_only(Path::new("/dev/mapper/control"), &mapping)
-        .map_err(|error| on_hashes(&error))?;
+    let minor =
+        sys::devmapper::create_read_only(Path::new(CONTROL), &mapping).map_err(|error| on_hashes(&error))?;
     Ok(PathBuf::from(format!("/dev/dm-{minor}")))
 }
 

@@ -95,32 +95,47 @@ pub fn enter(sysroot: &Path, own: &Sha256Digest, definition: &Definition) -> Res
     }
 }
 
+/// Units that live as long as the kernel runs.
+pub const RUNTIME_UNITS: &str = "/run/systemd/system";
+/// The timer that ends a trial whose agent does not.
+pub const TIMER: &str = "ampoule-trial.timer";
+const TRIAL_SERVICE: &str = "ampoule-trial.service";
+const WANTED: &str = "timers.target.wants/ampoule-trial.timer";
+const AGENT_LIMIT: &str = "ampoule-agent.service.d/20-trial.conf";
+
 /// Time beyond the trial's for the agent to end it itself, in seconds.
 const AGENT_TIME: u32 = 120;
 
 /// A trial whose agent never answers ends by systemd alone: a timer restarts the machine, and so does an agent that does not
-/// stay. The agent stops the timer when the trial is confirmed.
+/// stay. The agent removes both when the trial is confirmed.
 fn end_in_time(sysroot: &Path, definition: &Definition) -> io::Result<()> {
-    let folder = sysroot.join("run/systemd/system");
-    let wants = folder.join("timers.target.wants");
-    let agent = folder.join("ampoule-agent.service.d");
-    make_directories(&wants)?;
-    make_directories(&agent)?;
+    let folder = sysroot.join(RUNTIME_UNITS.trim_start_matches('/'));
+    let (wanted, agent) = (folder.join(WANTED), folder.join(AGENT_LIMIT));
+    for path in [&wanted, &agent] {
+        make_directories(path.parent().unwrap_or(&folder))?;
+    }
     let seconds = trial_seconds(definition) + AGENT_TIME;
     let timer = format!(
-        "[Unit]\nDescription=End of the trial\nDefaultDependencies=no\n\n[Timer]\nOnBootSec={seconds}\nAccuracySec=1s\n"
+        "[Unit]\nDescription=End of the trial\nDefaultDependencies=no\n\n[Timer]\nOnActiveSec={seconds}\nAccuracySec=1s\n"
     );
-    fs::write(folder.join("ampoule-trial.timer"), timer)?;
+    fs::write(folder.join(TIMER), timer)?;
     let service = "[Unit]\nDescription=End of the trial\nDefaultDependencies=no\nSuccessAction=reboot-force\nFailureAction=reboot-force\n\n\
                    [Service]\nType=oneshot\nExecStart=/usr/lib/ampoule/agent trial-over\n";
-    fs::write(folder.join("ampoule-trial.service"), service)?;
+    fs::write(folder.join(TRIAL_SERVICE), service)?;
     fs::write(
-        agent.join("20-trial.conf"),
+        agent,
         "[Unit]\nStartLimitIntervalSec=300\nStartLimitBurst=6\nStartLimitAction=reboot-force\n",
     )?;
-    match std::os::unix::fs::symlink("../ampoule-trial.timer", wants.join("ampoule-trial.timer")) {
+    match std::os::unix::fs::symlink(Path::new("..").join(TIMER), wanted) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
         _ => Ok(()),
+    }
+}
+
+/// Ends what [`end_in_time`] began: `/run` outlives a restart of user space alone.
+pub fn leave_time_limit(units: &Path) {
+    for name in [WANTED, AGENT_LIMIT, TRIAL_SERVICE, TIMER] {
+        let _absent = fs::remove_file(units.join(name));
     }
 }
 

@@ -20,12 +20,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use model::Definition;
-use model::control::{CheckState, Event, Health, Status, UndeclaredWrite};
+use model::control::{CheckState, Event, Health, Restart, Status, UndeclaredWrite};
 use model::definition::SettingValues;
 use update::life::Side;
 
 use crate::accounts::Accounts;
-use crate::facts::{FACTS_PATH, Facts};
+use crate::facts::{FACTS_PATH, Facts, kernel_uptime};
 use crate::health::{self, Subject, Tracked, probe};
 use crate::render::{LIST_PATH, Renderer};
 use crate::settings::change::Settings;
@@ -163,12 +163,17 @@ pub fn main() -> io::Result<()> {
 }
 
 impl App {
+    /// Since this system started, which may be later than the kernel.
+    fn uptime(&self) -> Duration {
+        kernel_uptime().saturating_sub(Duration::from_secs(self.facts.began))
+    }
+
     fn status(&self) -> Status {
-        let since_boot = uptime();
+        let since_start = self.uptime();
         let (checks, corrupted) = {
             let live = lock(&self.live);
             (
-                live.checks.iter().map(|check| check.state(since_boot)).collect::<Vec<_>>(),
+                live.checks.iter().map(|check| check.state(since_start)).collect::<Vec<_>>(),
                 live.corrupted.clone(),
             )
         };
@@ -188,7 +193,7 @@ impl App {
             hostname: summary.hostname,
             urls: answer::urls(&self.definition, &addresses),
             addresses: addresses.iter().map(|(address, prefix)| format!("{address}/{prefix}")).collect(),
-            uptime: since_boot.as_secs(),
+            uptime: since_start.as_secs(),
             settings_version: summary.version,
             notices: self
                 .updates
@@ -225,7 +230,7 @@ impl patching::Host for App {
     }
 
     fn uptime(&self) -> Duration {
-        uptime()
+        App::uptime(self)
     }
 
     fn now(&self) -> u64 {
@@ -237,9 +242,13 @@ impl patching::Host for App {
         self.hub.broadcast(&Event::Update(status));
     }
 
-    fn restart(&self) -> Result<(), String> {
+    fn restart(&self, restart: Restart) -> Result<(), String> {
         self.hub.flush(Duration::from_millis(300));
-        units::systemctl(&["--no-block", "reboot"], STOP_TIME)
+        let verb = match restart {
+            Restart::Shortest => "soft-reboot",
+            Restart::Machine => "reboot",
+        };
+        units::systemctl(&["--no-block", verb], STOP_TIME)
     }
 }
 
@@ -310,10 +319,4 @@ fn write_to(console: &str, text: &str) {
     // A machine without this console has nothing to show on it.
     let _absent =
         File::options().write(true).open(console).and_then(|mut file| file.write_all(text.as_bytes()));
-}
-
-fn uptime() -> Duration {
-    let text = fs::read_to_string("/proc/uptime").unwrap_or_default();
-    let seconds = text.split(' ').next().and_then(|word| word.parse().ok());
-    Duration::try_from_secs_f64(seconds.unwrap_or(0.0)).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! Device-mapper by its control device (`linux/dm-ioctl.h`): one read-only mapping with one target.
+//! Device-mapper by its control device (`linux/dm-ioctl.h`): read-only mappings with one target.
 
 use std::fs::File;
 use std::io;
@@ -52,6 +52,12 @@ pub fn create_read_only(control: &Path, mapping: &Mapping<'_>) -> io::Result<u32
             let _best_effort = call.run(&control, DEVICE_REMOVE);
         }
     })
+}
+
+/// Removes a mapping that nothing uses.
+pub fn remove(control: &Path, name: &str) -> io::Result<()> {
+    let control = File::options().read(true).write(true).open(control)?;
+    Call::new(name)?.run(&control, DEVICE_REMOVE)
 }
 
 fn load_and_resume(control: &File, mapping: &Mapping<'_>) -> io::Result<u32> {

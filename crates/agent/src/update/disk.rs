@@ -161,8 +161,16 @@ pub fn root_hash_of(path: &Path) -> Option<Sha256Digest> {
     crate::init::cmdline::parse(line.trim_end_matches('\0')).ok().map(|line| line.root_hash)
 }
 
-/// One section of a UKI, without reading the rest. PE/COFF: offsets of the COFF header, the section table and its entries.
+/// One section of a UKI, without reading the rest.
 pub fn uki_section(file: &File, name: &str, limit: usize) -> Option<Vec<u8>> {
+    let (at, length) = find_section(file, name)?;
+    let mut bytes = vec![0; usize::try_from(length).ok().filter(|length| *length <= limit)?];
+    file.read_exact_at(&mut bytes, at).ok()?;
+    Some(bytes)
+}
+
+/// Where a UKI has a section: first byte, and bytes. PE/COFF: offsets of the COFF header, the section table and its entries.
+pub fn find_section(file: &File, name: &str) -> Option<(u64, u64)> {
     let number = |at: u64, length: usize| -> Option<u64> {
         let mut bytes = [0; 8];
         file.read_exact_at(&mut bytes[..length], at).ok()?;
@@ -178,10 +186,7 @@ pub fn uki_section(file: &File, name: &str, limit: usize) -> Option<Vec<u8>> {
         let mut found = [0; 8];
         file.read_exact_at(&mut found, header).ok()?;
         if found.split(|&byte| byte == 0).next() == Some(name.as_bytes()) {
-            let length = usize::try_from(number(header + 8, 4)?).ok().filter(|length| *length <= limit)?;
-            let mut bytes = vec![0; length];
-            file.read_exact_at(&mut bytes, number(header + 20, 4)?).ok()?;
-            return Some(bytes);
+            return Some((number(header + 20, 4)?, number(header + 8, 4)?));
         }
     }
     None

@@ -26,7 +26,7 @@ use super::flow::{self, World};
 use super::{Choices, Job, Updater, apply, slots, stage};
 use crate::init::report::chain;
 use crate::init::snapshots;
-use crate::init::trial::{Mark, boot_id, trial_seconds};
+use crate::init::trial::{Mark, RUNTIME_UNITS, TIMER, boot_id, leave_time_limit, trial_seconds};
 use crate::units;
 
 pub(crate) use asking::{Planned, memory_available, plan_for, precheck_for};
@@ -63,14 +63,14 @@ pub trait Host: Sync {
     fn values(&self) -> SettingValues;
     /// Health with all checks.
     fn checks(&self) -> (Health, Vec<CheckState>);
-    /// Since the kernel started.
+    /// Since this system started: the machine, or user space alone.
     fn uptime(&self) -> Duration;
     /// Seconds since 1970.
     fn now(&self) -> u64;
     /// Tells everybody who listens.
     fn tell(&self);
-    /// Restarts the machine in the clean way.
-    fn restart(&self) -> Result<(), String>;
+    /// Restarts in the clean way.
+    fn restart(&self, restart: Restart) -> Result<(), String>;
 }
 
 /// The thread. Never returns.

@@ -1,6 +1,7 @@
 //! Asking the depot, and what its answers mean for this appliance: the plan, the precheck, the way back.
 
 use super::*;
+use crate::next_root;
 
 /// A release that is to be installed, and how.
 #[derive(Clone, Debug)]
@@ -113,7 +114,7 @@ pub(crate) fn precheck_for(host: &dyn Host, planned: &Planned) -> Result<Prechec
         running: host.definition(),
         values: &host.values(),
         start: if esp_free.is_some() { Start::Loader } else { Start::Outside },
-        restart: Restart::Machine,
+        restart: expected_restart(&planned.statement),
         data_free: space.f_bavail * space.f_frsize,
         downloaded: length(&object).max(length(&object.with_extension("partial"))),
         root_room: SystemDisk::bytes(&disk.root),
@@ -123,6 +124,16 @@ pub(crate) fn precheck_for(host: &dyn Host, planned: &Planned) -> Result<Prechec
         memory_needed: planned.patch.memory,
         rates: files.rates(),
     }))
+}
+
+/// How it would restart, as far as that shows before it is downloaded; what decides is [`next_root::obstacle`].
+fn expected_restart(statement: &Statement) -> Restart {
+    let running = rustix::system::uname();
+    if next_root::is_supported() && running.release().to_bytes() == statement.kernel_version.as_bytes() {
+        Restart::Shortest
+    } else {
+        Restart::Machine
+    }
 }
 
 /// The release's settings, when the depot gives them.

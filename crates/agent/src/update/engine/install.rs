@@ -1,6 +1,9 @@
 //! From an offer to an armed patch.
 
+use std::io;
+
 use super::*;
+use crate::next_root;
 
 impl Engine<'_> {
     /// The whole way of a patch. What fails before it is armed leaves the running release as it is.
@@ -30,8 +33,8 @@ impl Engine<'_> {
             self.keep(LifeStage::Offered, &base, None)?;
             self.stage(planned, &base, by)?;
         }
-        if then.is_some() {
-            self.arm(planned, &base)?;
+        if let Some(wanted) = then {
+            self.arm(planned, &base, wanted)?;
         }
         Ok(())
     }
@@ -117,16 +120,47 @@ impl Engine<'_> {
         Ok(())
     }
 
-    pub(super) fn arm(&mut self, planned: &Planned, base: &Record) -> Result<(), String> {
+    pub(super) fn arm(&mut self, planned: &Planned, base: &Record, wanted: Restart) -> Result<(), String> {
         self.act("arm", 0, 0);
-        let record = self.record(LifeStage::Armed, base, None);
+        let (restart, why) = self.restart_into(base, wanted);
+        let record = self.record(LifeStage::Armed, base, Some(why));
         let files = self.updater().files()?;
         // The mark of an earlier try would speak for this one.
         Mark::default().save(files.data()).map_err(|error| explain(&error))?;
         self.with_world(|world| flow::arm(world, &record, planned.statement.uki.name.as_str()))
             .inspect(|()| self.updater().note(&record))?;
         self.act("restart", 0, 0);
-        self.host.restart()
+        self.host.restart(restart)
+    }
+
+    /// How it restarts into what is staged, and why, for the history. The machine can always be restarted: whatever keeps user
+    /// space from restarting alone is no failure.
+    fn restart_into(&self, base: &Record, wanted: Restart) -> (Restart, String) {
+        let units = Path::new(RUNTIME_UNITS);
+        next_root::take_back(units);
+        let obstacle = match wanted {
+            Restart::Machine => Ok(Some("somebody asked for it")),
+            Restart::Shortest => self.updater().files().map_err(io::Error::other).and_then(|files| {
+                let disk = SystemDisk::find(self.own())?;
+                let esp = Esp::mount(&disk.node(&disk.esp)?)?;
+                let running = esp.uki_of(self.own())?;
+                next_root::obstacle(&base.to.root_hash, &running, &files.uki())
+            }),
+        };
+        let ordered = match obstacle {
+            Ok(None) => next_root::order(units, &base.to.root_hash)
+                .map_err(|error| explain(&error))
+                .and_then(|()| units::systemctl(&["daemon-reload"], UNIT_TIME)),
+            Ok(Some(why)) => Err(why.to_owned()),
+            Err(error) => Err(explain(&error)),
+        };
+        match ordered {
+            Ok(()) => (Restart::Shortest, "user space restarts alone".to_owned()),
+            Err(why) => {
+                next_root::take_back(units);
+                (Restart::Machine, format!("the machine restarts: {why}"))
+            }
+        }
     }
 }
 

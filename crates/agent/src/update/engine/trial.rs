@@ -104,8 +104,8 @@ impl Engine<'_> {
         let mut rates = files.rates();
         rates.restart = self.host.uptime().as_secs();
         files.keep_rates(&rates);
-        let _no_such_timer = units::systemctl(&["stop", "ampoule-trial.timer"], UNIT_TIME);
-        let _absent = fs::remove_file("/run/systemd/system/ampoule-agent.service.d/20-trial.conf");
+        let _no_such_timer = units::systemctl(&["stop", TIMER], UNIT_TIME);
+        leave_time_limit(Path::new(RUNTIME_UNITS));
         let _as_before = units::systemctl(&["daemon-reload"], UNIT_TIME);
         self.show_slots();
         self.host.tell();
@@ -128,7 +128,7 @@ impl Engine<'_> {
             false => Ok(()),
         })?;
         self.act("restart", 0, 0);
-        self.host.restart()
+        self.host.restart(Restart::Machine)
     }
 
     pub(super) fn roll_back(&mut self) -> Result<(), String> {
