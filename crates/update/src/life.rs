@@ -117,6 +117,11 @@ pub fn set_aside(records: &[Record]) -> BTreeSet<ReleaseId> {
     fallen
 }
 
+/// The release with a root hash, when a patch led to it.
+pub fn release_of(records: &[Record], root_hash: &Sha256Digest) -> Option<ReleaseId> {
+    records.iter().rev().find(|record| record.to.root_hash == *root_hash).map(|record| record.release)
+}
+
 /// What people are told, newest first.
 pub fn history(records: &[Record]) -> Vec<LifeEntry> {
     let entry = |record: &Record| LifeEntry {
@@ -203,6 +208,17 @@ pub(crate) mod tests {
         assert_eq!(set_aside(&records).len(), 1);
         records.push(record(Offered, None));
         assert_eq!(fold(&records).expect("a life").verdict, None, "a new life begins without it");
+    }
+
+    #[test]
+    fn the_journal_knows_which_release_a_patch_led_to() {
+        let records = [record(Offered, None)];
+        assert_eq!(release_of(&records, &Sha256Digest([2; 32])), Some(ReleaseId(Sha256Digest([9; 32]))));
+        assert_eq!(
+            release_of(&records, &Sha256Digest([1; 32])),
+            None,
+            "nobody said which one was there before"
+        );
     }
 
     #[test]

@@ -112,6 +112,8 @@ impl Updater {
             state.history = files.records();
             state.life = life::fold(&state.history);
             state.holds = files.holds();
+            state.running_release =
+                files.release_of(&own.root_hash).or_else(|| life::release_of(&state.history, &own.root_hash));
         }
         (Updater { files, own, state: Mutex::new(state), jobs }, receiver)
     }

@@ -55,6 +55,9 @@ pub(super) fn look(host: &dyn Host) -> Result<(), String> {
             (statement.image.root_hash == updater.own.root_hash).then(|| release.id())
         })
     });
+    if let Some(release) = running.filter(|_| known.is_none()) {
+        files.keep_release(updater.own.root_hash, release);
+    }
     files.keep_checked(&checked, &bytes).map_err(|error| format!("the answer can not be kept: {error}"))?;
     let mut state = updater.lock();
     (state.index, state.checked, state.running_release) = (Some(index), Some(checked), running);
