@@ -24,6 +24,11 @@ pub fn apply(it: &BootedAppliance, version: &str, again: bool) -> End {
 }
 
 #[track_caller]
+pub fn set(it: &BootedAppliance, name: &str, value: &str) {
+    it.call(Call::Set { changes: [(name.to_owned(), value.to_owned())].into() });
+}
+
+#[track_caller]
 pub fn stage(it: &BootedAppliance, version: &str) -> End {
     let before = check_updates(it);
     it.call(Call::Stage { version: Some(version.to_owned()), again: false });

@@ -9,7 +9,7 @@ use testkit::{Bench, BootedAppliance, Suite};
 
 use super::asking::{apply, write_note};
 use super::expecting::{NOTE, expect_note, expect_running};
-use super::releases::{SHORT_GRACE, append, first, following, unit, unit_with};
+use super::releases::{Moment, SHORT_GRACE, append, first, following, unit};
 
 /// Each of them is tried from the same old release, and each ends there again.
 pub fn hopeless(suite: &mut Suite) {
@@ -23,19 +23,19 @@ pub fn hopeless(suite: &mut Suite) {
     let releases = [
         variant::release("1.0.3", |folder| {
             // The kernel is told to panic as soon as services start.
-            unit(folder, "panic", "Type=oneshot\nExecStart=/bin/sh -c 'echo c > /proc/sysrq-trigger'");
-        }),
-        variant::release("1.0.4", |folder| {
-            let early = "DefaultDependencies=no\nBefore=sysinit.target";
-            unit_with(
+            unit(
                 folder,
-                "hang",
-                early,
-                "Type=oneshot\nTimeoutStartSec=infinity\nExecStart=/bin/sleep infinity",
+                "panic",
+                Moment::WithServices,
+                "Type=oneshot\nExecStart=/bin/sh -c 'echo c > /proc/sysrq-trigger'",
             );
         }),
+        variant::release("1.0.4", |folder| {
+            let service = "Type=oneshot\nTimeoutStartSec=infinity\nExecStart=/bin/sleep infinity";
+            unit(folder, "hang", Moment::Early, service);
+        }),
         variant::release("1.0.5", |folder| {
-            unit(folder, "crash", "Restart=always\nRestartSec=1\nExecStart=/bin/false");
+            unit(folder, "crash", Moment::WithServices, "Restart=always\nRestartSec=1\nExecStart=/bin/false");
             let check =
                 "\n[[health]]\nname = \"crash\"\nkind = \"unit\"\nunit = \"crash.service\"\ngrace = 30\n";
             append(&folder.join("appliance.toml"), check);

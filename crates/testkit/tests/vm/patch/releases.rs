@@ -20,13 +20,20 @@ pub fn good() -> ReleaseFolder {
     variant::release("1.0.1", |_| ())
 }
 
+/// As good, and later.
+pub fn later() -> ReleaseFolder {
+    variant::release("1.0.9", |_| ())
+}
+
 /// Its health page says no.
 pub fn unhealthy() -> ReleaseFolder {
-    variant::release("1.0.2", |folder| {
-        edit(&folder.join("appliance.toml"), SHORT_GRACE.0, SHORT_GRACE.1);
-        let page = "<?php http_response_code(503); echo 'the shelf is gone';\n";
-        fs::write(folder.join("app/public/health.php"), page).expect("writes");
-    })
+    variant::release("1.0.2", break_health)
+}
+
+pub fn break_health(folder: &Path) {
+    edit(&folder.join("appliance.toml"), SHORT_GRACE.0, SHORT_GRACE.1);
+    let page = "<?php http_response_code(503); echo 'the shelf is gone';\n";
+    fs::write(folder.join("app/public/health.php"), page).expect("writes");
 }
 
 /// Boots as on any hypervisor and follows the depot.
@@ -35,16 +42,27 @@ pub fn following(release: &ReleaseFolder, server: &DepotServer) -> RunOptions {
     RunOptions { settings: Some(settings), ..BootedAppliance::patchable(release) }
 }
 
-/// Adds a unit that is started at boot.
-pub fn unit(folder: &Path, name: &str, service: &str) {
-    unit_with(folder, name, "", service);
+/// When a unit of a release is started.
+#[derive(Clone, Copy)]
+pub enum Moment {
+    /// Before anything else of user space.
+    Early,
+    /// Before Apache, which waits for its end.
+    BeforeServices,
+    /// With the services.
+    WithServices,
 }
 
-pub fn unit_with(folder: &Path, name: &str, head: &str, service: &str) {
-    let target = if head.is_empty() { "multi-user.target" } else { "sysinit.target" };
+/// Adds a unit that is started at boot, and may do everything.
+pub fn unit(folder: &Path, name: &str, moment: Moment, service: &str) {
+    let (head, target) = match moment {
+        Moment::Early => ("DefaultDependencies=no\nBefore=sysinit.target", "sysinit.target"),
+        Moment::BeforeServices => ("Before=apache2.service", "multi-user.target"),
+        Moment::WithServices => ("", "multi-user.target"),
+    };
     fs::create_dir_all(folder.join("units")).expect("creates");
     let text = format!(
-        "[Unit]\nDescription=A fault\n{head}\n\n[Service]\n{service}\n\n[Install]\nWantedBy={target}\n"
+        "[Unit]\nDescription=Of a test\n{head}\n\n[Service]\n{service}\n\n[Install]\nWantedBy={target}\n"
     );
     fs::write(folder.join(format!("units/{name}.service")), text).expect("writes");
     let listed = format!(
