@@ -24,6 +24,7 @@ use release::{Index, ReleaseId};
 use update::freshness::{self, Newer};
 use update::life::{self, Life, Record, Side};
 use update::plan::{self, Again, Question, Wanted};
+use update::precheck;
 
 use files::{Checked, Files};
 
@@ -178,9 +179,21 @@ impl Updater {
                 reason: life.last.reason.clone().or_else(|| life.verdict.clone()),
                 activity: state.activity.clone(),
             }),
+            rollback: self.way_back(&state),
             holds: state.holds.clone(),
             policy: choices.policy.clone(),
             window: choices.window.clone(),
+        }
+    }
+
+    /// What a return to the release in the other slot does to the state.
+    fn way_back(&self, state: &State) -> Option<String> {
+        let life = state.life.as_ref().filter(|life| life.last.to.root_hash == self.own.root_hash)?;
+        match life.stage() {
+            LifeStage::Trial | LifeStage::Confirmed => {
+                Some(precheck::return_text(&life.last.from, &life.last.to))
+            }
+            _ => None,
         }
     }
 

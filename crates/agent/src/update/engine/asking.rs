@@ -164,10 +164,7 @@ pub fn rollback_refusal(host: &dyn Host) -> Option<String> {
     if life.stage() == LifeStage::Confirmed
         && precheck::rollback(&older.state_format, &newer.state_format) == Rollback::Refused
     {
-        return Some(format!(
-            "version {} does not allow a return to {}: its state has format {}, and the earlier release knows {}",
-            newer.version, older.version, newer.state_format.current, older.state_format.current
-        ));
+        return Some(precheck::refused_text(older, newer));
     }
     match SystemDisk::find(own) {
         Ok(disk) if disk.holds(&older.root_hash) => None,
