@@ -11,6 +11,8 @@ use testkit::{BootedAppliance, http};
 pub const PATCH_TIMEOUT: Duration = Duration::from_secs(900);
 /// Long enough for a patch to be downloaded and written.
 pub const STAGE_TIMEOUT: Duration = Duration::from_secs(300);
+/// Long enough for an appliance to look at its depot unasked, three to four minutes after its start, and to write a patch.
+pub const FIRST_LOOK: Duration = Duration::from_secs(420);
 
 pub fn apply_call(version: &str, again: bool) -> Call {
     Call::Apply { version: Some(version.to_owned()), again, restart: Restart::Shortest }

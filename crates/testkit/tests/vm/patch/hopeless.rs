@@ -33,6 +33,10 @@ pub fn hopeless(suite: &mut Suite) {
         variant::release("1.0.4", |folder| {
             let service = "Type=oneshot\nTimeoutStartSec=infinity\nExecStart=/bin/sleep infinity";
             unit(folder, "hang", Moment::Early, service);
+            // Its trial ends by a timer alone.
+            let file = folder.join("appliance.toml");
+            edit(&file, SHORT_GRACE.0, SHORT_GRACE.1);
+            edit(&file, "trial = 240", "trial = 60");
         }),
         variant::release("1.0.5", |folder| {
             unit(folder, "crash", Moment::WithServices, "Restart=always\nRestartSec=1\nExecStart=/bin/false");

@@ -8,13 +8,11 @@ use model::control::{Answer, Call, LifeStage};
 use testkit::depot::DepotServer;
 use testkit::{Bench, BootedAppliance, Suite, variant};
 
-use super::asking::{refused, set, updates, wait, write_note};
+use super::asking::{FIRST_LOOK, refused, set, updates, wait, write_note};
 use super::clock::at;
 use super::expecting::{NOTE, expect_note, expect_running};
 use super::releases::{first, following, good};
 
-/// The first look comes three to four minutes after the start, and then the patch has to be written.
-const FIRST_LOOK: Duration = Duration::from_secs(420);
 /// Several looks at the clock.
 const QUIET: Duration = Duration::from_secs(100);
 /// A Saturday.

@@ -2,12 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use model::control::UpdateStatus;
+use model::control::{Call, LifeStage, UpdateStatus};
 use testkit::depot::{DepotServer, Fault};
 use testkit::variant::{self, patch_object};
 use testkit::{Bench, BootedAppliance, Suite};
 
-use super::asking::{STAGE_TIMEOUT, apply, apply_call, status, updates, wait_for_silence, write_note};
+use super::asking::{
+    FIRST_LOOK, STAGE_TIMEOUT, apply, apply_call, status, updates, wait_for_silence, write_note,
+};
 use super::expecting::{NOTE, expect_note, expect_running};
 use super::releases::{first, following, good, unhealthy};
 
@@ -56,6 +58,24 @@ pub fn power_cuts(suite: &mut Suite) {
         let it = boot();
         expect_running(&it, &old);
         expect_note(&it);
+        it.kill_power();
+    });
+    suite.check("what a power cut kept from being staged is staged unasked", || {
+        let it = boot();
+        server.misbehave(Fault::Slow(512), &patch);
+        it.call(Call::Stage { version: Some("1.0.1".into()), again: false });
+        std::thread::sleep(Duration::from_secs(3));
+        it.kill_power();
+        server.behave();
+        let it = boot();
+        let stage = || updates(&it).patch.map(|patch| patch.stage);
+        assert_eq!(stage(), Some(LifeStage::Failed));
+        let deadline = Instant::now() + FIRST_LOOK;
+        while stage() != Some(LifeStage::Staged) {
+            assert!(Instant::now() < deadline, "it was not: {:?}", updates(&it));
+            std::thread::sleep(Duration::from_secs(2));
+        }
+        expect_running(&it, &old);
         it.kill_power();
     });
     suite.check("law_4_power_cuts_while_it_restarts_leave_old_or_new_and_the_patch_can_be_completed", || {
