@@ -15,6 +15,7 @@ mod rehearsals;
 mod releases;
 mod room;
 mod scarcity;
+mod suites;
 
 use testkit::Suite;
 
@@ -33,5 +34,13 @@ pub fn chapters(suite: &mut Suite) {
     suite
         .slow_chapter("patches: the policy `automatic`, outside and inside of its window", policy::automatic);
     suite.slow_chapter("patches: releases that hang", hangs::hangs);
+    for (suite_name, debian) in [("bookworm", "Debian 12"), ("bullseye", "Debian 11")] {
+        suite.slow_chapter(
+            &format!("patches: {debian}, from its point release to today's packages"),
+            |suite| {
+                suites::point_release_to_today(suite, suite_name);
+            },
+        );
+    }
     suite.slow_chapter("patches: `ampoule test` of a good and of a bad release", rehearsals::rehearsals);
 }
