@@ -7,8 +7,8 @@ use machine::follow::{End, Goal, follow};
 use model::control::{Answer, Call, Restart, SlotRole, Status, UpdateStatus};
 use testkit::{BootedAppliance, http};
 
-/// Long enough for a patch, two restarts and a trial on an emulated processor.
-pub const PATCH_TIMEOUT: Duration = Duration::from_secs(900);
+/// Long enough for a patch, and for two starts on an emulated processor that each end by the watchdog after five minutes.
+pub const PATCH_TIMEOUT: Duration = Duration::from_secs(1200);
 /// Long enough for a patch to be downloaded and written.
 pub const STAGE_TIMEOUT: Duration = Duration::from_secs(300);
 /// Long enough for an appliance to look at its depot unasked, three to four minutes after its start, and to write a patch.
