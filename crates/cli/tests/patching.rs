@@ -229,15 +229,22 @@ fn a_precheck_with_problems_is_told_and_stops_apply() {
 
 #[test]
 fn rollback_says_first_what_it_does_to_the_state() {
-    let story = vec![
-        status(Some(LifeStage::Confirmed), "1.0.1"),
-        status(Some(LifeStage::Confirmed), "1.0.1"),
-        status(Some(LifeStage::RolledBack), "1.0.0"),
-    ];
-    let agent = Agent::new(story, willing);
+    let confirmed = UpdateStatus {
+        rollback: Some("the state of before 1.0.1 comes back".into()),
+        ..status(Some(LifeStage::Confirmed), "1.0.1")
+    };
+    let story = vec![confirmed.clone(), confirmed, status(Some(LifeStage::RolledBack), "1.0.0")];
+    // As an appliance answers: a precheck is for newer releases only.
+    let agent = Agent::new(story, |call| match call {
+        Call::Precheck { .. } => {
+            Err("1.0.0 is not newer than 1.0.1; to go back one release, use rollback".into())
+        }
+        _ => willing(call),
+    });
     let said = agent.ampoule(&["rollback", "--yes"]);
     assert_eq!(said.code, 0, "{said:?}");
-    assert!(said.err.contains("1.0.1 to 1.0.0") && said.err.contains("state: possible"), "{}", said.err);
+    assert!(said.err.contains("1.0.1 to 1.0.0"), "{}", said.err);
+    assert!(said.err.contains("state: the state of before 1.0.1 comes back"), "{}", said.err);
     assert!(said.out.starts_with("1.0.0 runs again"), "{}", said.out);
 }
 

@@ -16,6 +16,10 @@ pub const CHANNEL: &str = "update-channel";
 pub const POLICY: &str = "update-policy";
 /// When automatic patches may restart the appliance.
 pub const WINDOW: &str = "update-window";
+/// Most characters of [`WINDOW`].
+pub const WINDOW_LIMIT: u32 = 60;
+/// A time of day in the pattern of [`WINDOW`]. Which words are days is for `update::window` to say.
+const TIME: &str = "([01][0-9]|2[0-3]):[0-5][0-9]";
 /// All of them.
 pub const NAMES: [&str; 5] = [DEPOT, DEPOT_CERTIFICATE, CHANNEL, POLICY, WINDOW];
 
@@ -84,9 +88,9 @@ fn settings(updates: &Updates) -> Vec<Setting> {
         "When automatic installation may restart the appliance, in UTC, such as `Sat 02:00-04:00` or `02:00-04:00 daily`. \
          Any time without it.",
         Kind::String {
-            pattern: Some("([A-Za-z,-]+ )?[0-2][0-9]:[0-5][0-9]-[0-2][0-9]:[0-5][0-9]( [A-Za-z,-]+)?".into()),
+            pattern: Some(format!("([A-Za-z,-]+ )?{TIME}-{TIME}( [A-Za-z,-]+)?")),
             min_length: None,
-            max_length: Some(60),
+            max_length: Some(WINDOW_LIMIT),
         },
     );
     window.optional = true;
@@ -110,6 +114,19 @@ mod tests {
         let builtin = &complete.settings[declared..];
         let defaults = builtin.iter().filter_map(|it| Some((it.name.clone(), it.default.clone()?))).collect();
         assert!(validate_document(builtin, &defaults).is_empty(), "the defaults fit their rules");
+    }
+
+    #[test]
+    fn a_window_has_times_that_a_clock_can_show() {
+        let window =
+            settings(&Updates::default()).into_iter().find(|it| it.name == WINDOW).expect("it is there");
+        let is_good = |text: &str| crate::settings::validate::read_value(&window, text).is_ok();
+        for text in ["00:00-23:59", "Sat 02:00-04:00", "02:00-04:00 daily", "Mon-Fri 22:00-01:30"] {
+            assert!(is_good(text), "{text}");
+        }
+        for text in ["29:00-30:00", "02:00-24:00", "02:60-04:00", "2:00-04:00", "Sat 02:00"] {
+            assert!(!is_good(text), "{text}");
+        }
     }
 
     #[test]

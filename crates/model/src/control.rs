@@ -309,6 +309,9 @@ pub struct UpdateStatus {
     pub slots: Vec<Slot>,
     /// The patch under way, or the last one.
     pub patch: Option<PatchLife>,
+    /// What a return to the release before does to the state; absent when there is none.
+    #[serde(default)]
+    pub rollback: Option<String>,
     /// What is held.
     pub holds: Vec<Hold>,
     /// `manual` or `automatic`.
@@ -329,6 +332,7 @@ impl UpdateStatus {
             available: None,
             slots: Vec::new(),
             patch: None,
+            rollback: None,
             holds: Vec::new(),
             policy: "manual".into(),
             window: None,

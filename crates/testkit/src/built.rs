@@ -10,6 +10,9 @@ use sha2::{Digest, Sha256};
 /// Set to a path, that `ampoule` is used instead of the one `scripts/build` makes.
 const COMMAND_VARIABLE: &str = "AMPOULE";
 
+/// What the command places in every image.
+pub(crate) const GUEST_PROGRAMS: [&str; 2] = ["ampoule-init", "ampoule-agent"];
+
 /// The workspace's folder.
 pub fn workspace() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -43,23 +46,28 @@ pub fn built_release(example: &str) -> ReleaseFolder {
 /// As [`built_release`], for a definition that is elsewhere. `example` names the release folder.
 #[track_caller]
 pub fn built_release_of(example: &str, definition: &Path) -> ReleaseFolder {
+    built_release_by(&ampoule(), example, definition)
+}
+
+/// As [`built_release_of`], by another command.
+#[track_caller]
+pub fn built_release_by(command: &Path, example: &str, definition: &Path) -> ReleaseFolder {
     let store = workspace().join("target/testkit");
     fs::create_dir_all(&store).unwrap_or_else(|error| panic!("can not create {}: {error}", store.display()));
     let lock = File::create(store.join(format!("{example}.lock"))).expect("a lock file can be made");
     lock.lock().expect("the lock can be taken");
 
     make(definition);
-    let command = ampoule();
     let place = store.join(example);
     let key_path = store.join(format!("{example}.key"));
-    let key = key_of(&command, definition);
+    let key = key_of(command, definition);
     if fs::read_to_string(&key_path).is_ok_and(|found| found == key)
         && let Ok(release) = ReleaseFolder::open(&place)
     {
         return release;
     }
     let _ = fs::remove_file(&key_path);
-    let output = Command::new(&command)
+    let output = Command::new(command)
         .args(build_arguments(definition, &place))
         .output()
         .unwrap_or_else(|error| panic!("can not start {}: {error}", command.display()));
@@ -100,10 +108,13 @@ fn build_arguments(definition: &Path, place: &Path) -> Vec<std::ffi::OsString> {
     vec!["build".into(), definition.into(), "--output".into(), place.into()]
 }
 
-/// What a build depends on: the command itself and every file of the definition's folder.
+/// What a build depends on: the command itself, the guest's programs beside it and every file of the definition's folder.
 fn key_of(command: &Path, definition: &Path) -> String {
     let mut hasher = Sha256::new();
     let mut files = vec![command.to_owned()];
+    files.extend(
+        GUEST_PROGRAMS.map(|name| command.with_file_name(name)).into_iter().filter(|it| it.is_file()),
+    );
     collect(definition, &mut files);
     files.sort();
     for file in files {
@@ -157,6 +168,9 @@ mod tests {
         let second = key();
         assert_ne!(second, first);
         bench.write("ampoule", "2");
-        assert_ne!(key(), second);
+        let third = key();
+        assert_ne!(third, second);
+        bench.write("ampoule-agent", "another one");
+        assert_ne!(key(), third, "the agent is in the image");
     }
 }

@@ -16,5 +16,5 @@ pub mod variant;
 
 pub use bench::Bench;
 pub use booted::BootedAppliance;
-pub use built::{ampoule, built_release, built_release_of, workspace};
+pub use built::{ampoule, built_release, built_release_by, built_release_of, workspace};
 pub use suite::Suite;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use release::{Index, ReleaseFolder, index};
 
-use crate::built::{ampoule, built_release_of, workspace};
+use crate::built::{ampoule, built_release_by, built_release_of, workspace};
 use crate::probe::write_variant;
 use crate::tools;
 
@@ -23,6 +23,27 @@ pub type Change = fn(&Path);
 /// The release of a version: `examples/lamp` under another name, and what `change` does to it.
 #[track_caller]
 pub fn release(version: &str, change: Change) -> ReleaseFolder {
+    built_release_of(&format!("patched-{version}"), &definition(version, change))
+}
+
+/// As [`release`], with a program of ours replaced by a script: what a maker can not do by a definition.
+#[track_caller]
+pub fn release_with_agent(version: &str, script: &str) -> ReleaseFolder {
+    let tools = workspace().join(format!("target/testkit/tools-{version}"));
+    fs::create_dir_all(&tools).unwrap_or_else(|error| panic!("can not create {}: {error}", tools.display()));
+    let command = ampoule();
+    for name in ["ampoule", "ampoule-init"] {
+        let from = command.with_file_name(name);
+        fs::copy(&from, tools.join(name)).unwrap_or_else(|error| panic!("{}: {error}", from.display()));
+    }
+    let agent = tools.join("ampoule-agent");
+    fs::write(&agent, script).unwrap_or_else(|error| panic!("{}: {error}", agent.display()));
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(&agent, executable).unwrap_or_else(|error| panic!("{}: {error}", agent.display()));
+    built_release_by(&tools.join("ampoule"), &format!("patched-{version}"), &definition(version, |_| ()))
+}
+
+fn definition(version: &str, change: Change) -> PathBuf {
     let folder = workspace().join(format!("target/testkit/definitions/patched-{version}"));
     let _ = fs::remove_dir_all(&folder);
     let file = write_variant(&folder, "patched", ADDITIONS);
@@ -34,7 +55,7 @@ pub fn release(version: &str, change: Change) -> ReleaseFolder {
         &format!("<body>\n    <p id=\"version\">{version}</p>"),
     );
     change(&folder);
-    built_release_of(&format!("patched-{version}"), &folder)
+    folder
 }
 
 /// Replaces the only place of `from` in a file.

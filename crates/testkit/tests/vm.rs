@@ -10,7 +10,7 @@ mod counter;
 mod examples;
 #[path = "vm/life.rs"]
 mod life;
-#[path = "vm/patch.rs"]
+#[path = "vm/patch/mod.rs"]
 mod patch;
 #[path = "vm/scaffold.rs"]
 mod scaffold;

@@ -117,6 +117,30 @@ pub fn set_aside(records: &[Record]) -> BTreeSet<ReleaseId> {
     fallen
 }
 
+/// Times that a patch is begun again by itself: one that stops the machine each time must not do so for ever.
+const RESUMES: usize = 3;
+
+/// The end of a patch that somebody had approved and that a stop of the machine cut short, so that it may be begun again
+/// unasked. A failure of its own was recorded in the boot in which it was approved.
+pub fn cut_short(records: &[Record]) -> Option<&Record> {
+    let last = records.last().filter(|last| last.stage == LifeStage::Failed)?;
+    let is_cut = |pair: &&[Record]| {
+        let (before, failed) = (&pair[0], &pair[1]);
+        before.stage == LifeStage::Approved
+            && before.release == last.release
+            && failed.release == last.release
+            && before.boot != failed.boot
+    };
+    let failures = records.windows(2).rev().filter(|pair| pair[1].stage == LifeStage::Failed);
+    let cuts = failures.take_while(is_cut).count();
+    (1..=RESUMES).contains(&cuts).then_some(last)
+}
+
+/// The release with a root hash, when a patch led to it.
+pub fn release_of(records: &[Record], root_hash: &Sha256Digest) -> Option<ReleaseId> {
+    records.iter().rev().find(|record| record.to.root_hash == *root_hash).map(|record| record.release)
+}
+
 /// What people are told, newest first.
 pub fn history(records: &[Record]) -> Vec<LifeEntry> {
     let entry = |record: &Record| LifeEntry {
@@ -203,6 +227,39 @@ pub(crate) mod tests {
         assert_eq!(set_aside(&records).len(), 1);
         records.push(record(Offered, None));
         assert_eq!(fold(&records).expect("a life").verdict, None, "a new life begins without it");
+    }
+
+    #[test]
+    fn the_journal_knows_which_release_a_patch_led_to() {
+        let records = [record(Offered, None)];
+        assert_eq!(release_of(&records, &Sha256Digest([2; 32])), Some(ReleaseId(Sha256Digest([9; 32]))));
+        assert_eq!(
+            release_of(&records, &Sha256Digest([1; 32])),
+            None,
+            "nobody said which one was there before"
+        );
+    }
+
+    #[test]
+    fn a_patch_that_was_cut_short_is_begun_again_a_few_times_and_a_failed_one_is_not() {
+        let of = |stage, boot: &str| Record { boot: boot.to_owned(), ..record(stage, None) };
+        let attempt = |boot: &str, next: &str| {
+            [of(Offered, boot), of(Verified, boot), of(Approved, boot), of(Failed, next)]
+        };
+        assert!(cut_short(&attempt("first", "first")).is_none(), "it failed by itself");
+        assert!(cut_short(&[of(Offered, "first"), of(Failed, "second")]).is_none(), "nobody had said yes");
+        let mut records = Vec::from(attempt("1", "2"));
+        for (boot, next) in [("2", "3"), ("3", "4")] {
+            assert!(cut_short(&records).is_some());
+            records.extend(attempt(boot, next));
+        }
+        assert!(cut_short(&records).is_some(), "the third time");
+        records.extend(attempt("4", "5"));
+        assert!(cut_short(&records).is_none(), "it stops the machine");
+        records.extend(attempt("5", "5"));
+        assert!(cut_short(&records).is_none(), "it failed by itself");
+        records.push(of(Offered, "5"));
+        assert!(cut_short(&records).is_none(), "it is under way");
     }
 
     #[test]

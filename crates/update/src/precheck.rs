@@ -10,6 +10,8 @@ use model::settings::validate::validate_value;
 use release::Statement;
 use serde::{Deserialize, Serialize};
 
+use crate::life::Side;
+
 /// Room that has to stay free on data: btrfs needs some to remove files.
 pub const DATA_RESERVE: u64 = 64 << 20;
 /// Room that has to stay free on the ESP, for the boot loader's own changes.
@@ -120,6 +122,27 @@ pub fn rollback_text(older: &StateFormat, newer: &StateFormat) -> String {
         ),
         Rollback::KeepsState => "possible; the state stays as it is".into(),
     }
+}
+
+/// What a return from `newer` to `older` means for a person who is about to ask for it.
+pub fn return_text(older: &Side, newer: &Side) -> String {
+    let format = newer.state_format.current;
+    match rollback(&older.state_format, &newer.state_format) {
+        Rollback::Refused => refused_text(older, newer),
+        Rollback::RestoresState => format!(
+            "the state of before {} comes back, because {} can not read state format {format}: what was entered since is lost",
+            newer.version, older.version
+        ),
+        Rollback::KeepsState => "the state stays as it is".into(),
+    }
+}
+
+/// Why there is no return from `newer` to `older`.
+pub fn refused_text(older: &Side, newer: &Side) -> String {
+    format!(
+        "version {} does not allow a return to {}: its state has format {}, and the earlier release knows {}",
+        newer.version, older.version, newer.state_format.current, older.state_format.current
+    )
 }
 
 /// What a return to the older release does to the state.
@@ -411,6 +434,21 @@ mod tests {
         assert_eq!(rollback(&one, &two), Rollback::RestoresState);
         assert_eq!(rollback(&one, &no_way_back), Rollback::Refused);
         assert!(rollback_text(&one, &two).contains("what is entered in between is lost"));
+    }
+
+    #[test]
+    fn a_return_is_told_with_what_it_does_to_the_state() {
+        let side = |version: &str, current, reads_from, rollback_floor| Side {
+            version: version.into(),
+            root_hash: model::Sha256Digest([0; 32]),
+            state_format: StateFormat { current, reads_from, rollback_floor },
+        };
+        let (older, newer) = (side("1.0.0", 1, 1, 1), side("2.0.0", 2, 1, 1));
+        assert_eq!(return_text(&older, &older), "the state stays as it is");
+        let text = return_text(&older, &newer);
+        assert!(text.contains("before 2.0.0 comes back") && text.contains("entered since is lost"), "{text}");
+        let text = return_text(&older, &side("2.0.0", 2, 1, 2));
+        assert!(text.contains("does not allow a return to 1.0.0"), "{text}");
     }
 
     #[test]

@@ -12,10 +12,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
+use model::builtin;
 use model::control::{HistoryEntry, Refusal, SettingState};
 use model::definition::SettingValues;
 use model::settings::Setting;
 use model::settings::validate::{Violation, read_value, unknown_setting, validate_document};
+
+use update::window::Window;
 
 use super::former;
 use super::pairs;
@@ -153,7 +156,7 @@ impl Settings {
         for (name, text) in changes {
             let settings = &self.renderer.definition.settings;
             let value = match settings.iter().find(|setting| &setting.name == name) {
-                Some(setting) => read_value(setting, text),
+                Some(setting) => check_window(name, text).and_then(|()| read_value(setting, text)),
                 None => Err(unknown_setting(settings, name)),
             };
             layers.customer.insert(name.clone(), value.map_err(|violation| refusal(&violation))?);
@@ -289,6 +292,18 @@ impl Settings {
         files.extend(self.renderer.own_files(effective.values(), image));
         Ok(files)
     }
+}
+
+/// Windows that the pattern of the setting lets through and that never open: an unknown day, or no time between the two.
+fn check_window(name: &str, text: &str) -> Result<(), Violation> {
+    if name != builtin::WINDOW {
+        return Ok(());
+    }
+    text.parse::<Window>().map(drop).map_err(|why| Violation::Refused {
+        setting: name.to_owned(),
+        value: Some(text.chars().take(builtin::WINDOW_LIMIT as usize).collect()),
+        rule: why.to_string(),
+    })
 }
 
 fn refusal(violation: &Violation) -> Refusal {

@@ -219,12 +219,26 @@ impl Engine<'_> {
             let _shown_as_check_failed = check(self.host);
             if choices.policy == builtin::AUTOMATIC {
                 self.install_unasked(None);
+            } else {
+                self.resume();
             }
         }
         let life = self.updater().lock().life.clone();
         let is_staged = life.is_some_and(|life| life.stage() == LifeStage::Staged);
         if choices.policy == builtin::AUTOMATIC && is_staged && self.may_restart(&choices) {
             self.install_unasked(Some(Restart::Shortest));
+        }
+    }
+
+    /// Begins a patch again that was approved and that a stop of the machine cut short. As far as staged: when the machine
+    /// restarts is for those to say who are there now.
+    fn resume(&mut self) {
+        let cut = life::cut_short(&self.updater().lock().history).cloned();
+        let Some(cut) = cut else { return };
+        // A depot that does not answer is asked again; a hold of meanwhile counts.
+        let Ok(planned) = plan_for(self.host, Some(&cut.to.version), Again::Yes) else { return };
+        if planned.release.id() == cut.release {
+            self.install_now(&planned, None, "begun again: the machine had stopped while it was written");
         }
     }
 
@@ -242,8 +256,19 @@ impl Engine<'_> {
     fn install_unasked(&mut self, then: Option<Restart>) {
         // Nothing newer, or a hold, is no failure.
         let Ok(planned) = plan_for(self.host, None, Again::No) else { return };
-        self.updater().lock().busy = Some(format!("version {}", planned.release.version));
-        let outcome = self.install(&planned, then, "policy automatic");
+        self.install_now(&planned, then, "policy automatic");
+    }
+
+    fn install_now(&mut self, planned: &Planned, then: Option<Restart>, by: &str) {
+        {
+            let mut state = self.updater().lock();
+            if state.busy.is_some() {
+                // Somebody asked for something meanwhile, and that waits in the queue.
+                return;
+            }
+            state.busy = Some(format!("version {}", planned.release.version));
+        }
+        let outcome = self.install(planned, then, by);
         self.done(outcome);
     }
 }

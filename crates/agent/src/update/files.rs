@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use model::Sha256Digest;
 use model::control::Hold;
+use release::ReleaseId;
 use release::index::INDEX_LIMIT;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -40,6 +41,17 @@ pub struct Checked {
     pub channel: String,
     /// The index's serial.
     pub serial: u64,
+}
+
+/// Releases whose root hashes are remembered: one for each slot.
+const KNOWN_LIMIT: usize = 2;
+
+/// Which release a root hash belongs to: patches are made against releases, and a depot that is gone can not be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Known {
+    root_hash: Sha256Digest,
+    release: ReleaseId,
 }
 
 impl Files {
@@ -124,6 +136,24 @@ impl Files {
         self.save("checked.json", checked)
     }
 
+    /// The release with this root hash, when the depot told it before.
+    pub fn release_of(&self, root_hash: &Sha256Digest) -> Option<ReleaseId> {
+        self.known().into_iter().find(|known| known.root_hash == *root_hash).map(|known| known.release)
+    }
+
+    /// Keeps which release has this root hash.
+    pub fn keep_release(&self, root_hash: Sha256Digest, release: ReleaseId) {
+        let mut known = self.known();
+        known.retain(|known| known.root_hash != root_hash);
+        known.insert(0, Known { root_hash, release });
+        known.truncate(KNOWN_LIMIT);
+        let _asked_again = self.save("releases.json", &known);
+    }
+
+    fn known(&self) -> Vec<Known> {
+        self.load("releases.json").unwrap_or_default()
+    }
+
     /// Removes downloads, but for the one that is kept.
     pub fn remove_objects(&self, kept: Option<&Path>) {
         for entry in fs::read_dir(self.data.join(UPDATE_FOLDER)).into_iter().flatten().flatten() {
@@ -181,5 +211,21 @@ mod tests {
         assert_eq!(files.checked(), Some((checked, b"{}".to_vec())));
         fs::write(files.path("holds.json"), "[{").expect("written");
         assert!(files.holds().is_empty());
+    }
+
+    #[test]
+    fn which_release_runs_is_known_by_its_root_hash_for_both_slots() {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let files = Files::open(folder.path()).expect("made");
+        let root_hash = |byte| Sha256Digest([byte; 32]);
+        let release = |byte| ReleaseId(Sha256Digest([byte; 32]));
+        assert_eq!(files.release_of(&root_hash(1)), None);
+        for byte in [1, 2, 2] {
+            files.keep_release(root_hash(byte), release(byte + 10));
+        }
+        assert_eq!(files.release_of(&root_hash(1)), Some(release(11)));
+        assert_eq!(files.release_of(&root_hash(2)), Some(release(12)));
+        files.keep_release(root_hash(3), release(13));
+        assert_eq!(files.release_of(&root_hash(1)), None, "it is in no slot any more");
     }
 }

@@ -24,6 +24,7 @@ use release::{Index, ReleaseId};
 use update::freshness::{self, Newer};
 use update::life::{self, Life, Record, Side};
 use update::plan::{self, Again, Question, Wanted};
+use update::precheck;
 
 use files::{Checked, Files};
 
@@ -112,6 +113,8 @@ impl Updater {
             state.history = files.records();
             state.life = life::fold(&state.history);
             state.holds = files.holds();
+            state.running_release =
+                files.release_of(&own.root_hash).or_else(|| life::release_of(&state.history, &own.root_hash));
         }
         (Updater { files, own, state: Mutex::new(state), jobs }, receiver)
     }
@@ -176,9 +179,21 @@ impl Updater {
                 reason: life.last.reason.clone().or_else(|| life.verdict.clone()),
                 activity: state.activity.clone(),
             }),
+            rollback: self.way_back(&state),
             holds: state.holds.clone(),
             policy: choices.policy.clone(),
             window: choices.window.clone(),
+        }
+    }
+
+    /// What a return to the release in the other slot does to the state.
+    fn way_back(&self, state: &State) -> Option<String> {
+        let life = state.life.as_ref().filter(|life| life.last.to.root_hash == self.own.root_hash)?;
+        match life.stage() {
+            LifeStage::Trial | LifeStage::Confirmed => {
+                Some(precheck::return_text(&life.last.from, &life.last.to))
+            }
+            _ => None,
         }
     }
 

@@ -81,18 +81,7 @@ pub fn rollback(args: &RollbackArgs, printer: &Printer) -> Result<(), Failure> {
             .unchanged(format!("{running} runs as before"))
             .hint("`ampoule updates` shows the slots"));
     };
-    // The agent answers a precheck of the release before with what a return does to the state.
-    let effect = match ask_precheck(&args.vm, Some(previous.clone())) {
-        Ok(check) => {
-            refuse_problems(&check)?;
-            check.rollback
-        }
-        Err(_) => {
-            "declared state stays as it is, unless that release can not read its format: then the copy comes \
-                   back that was made before the patch, and what was written since is lost"
-                .to_owned()
-        }
-    };
+    let effect = status.rollback.as_deref().unwrap_or("nobody knows what happens to it");
     printer.note(&format!("{running} to {previous}, which restarts the appliance\nstate: {effect}"));
     confirm(args.yes, &format!("return to {previous}?"), "ampoule rollback --yes")?;
     go_on(

@@ -167,3 +167,23 @@ fn a_power_cut_during_a_change_leaves_a_version_that_loads() {
         assert!(value == "first" || value == "second", "cut {cut}: {value}");
     }
 }
+
+#[test]
+fn a_window_that_never_opens_is_refused_with_the_reason() {
+    let disk = MemoryDisk::default();
+    let mut it = settings(&disk);
+    let definition = model::builtin::complete(&it.renderer.definition);
+    it.renderer.definition = definition;
+    for (text, why) in [
+        ("29:00-30:00", "`29:00` is no time from 00:00 to 23:59"),
+        ("Caturday 02:00-04:00", "`Caturday` is no day"),
+        ("Sat 02:00-02:00", "is never open"),
+    ] {
+        let refusal = it.set(&change(&[("update-window", text)]), 7, &mut FakeSystem::default());
+        let refusal = refusal.expect_err(text);
+        assert_eq!(refusal.setting.as_deref(), Some("update-window"));
+        assert!(refusal.message.contains(text) && refusal.message.contains(why), "{}", refusal.message);
+    }
+    assert_eq!(it.version(), 1, "nothing changed");
+    it.set(&change(&[("update-window", "Sat 02:00-04:00")]), 7, &mut FakeSystem::default()).expect("good");
+}

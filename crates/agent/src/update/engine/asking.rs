@@ -56,6 +56,9 @@ pub(super) fn look(host: &dyn Host) -> Result<(), String> {
             (statement.image.root_hash == updater.own.root_hash).then(|| release.id())
         })
     });
+    if let Some(release) = running.filter(|_| known.is_none()) {
+        files.keep_release(updater.own.root_hash, release);
+    }
     files.keep_checked(&checked, &bytes).map_err(|error| format!("the answer can not be kept: {error}"))?;
     let mut state = updater.lock();
     (state.index, state.checked, state.running_release) = (Some(index), Some(checked), running);
@@ -172,10 +175,7 @@ pub fn rollback_refusal(host: &dyn Host) -> Option<String> {
     if life.stage() == LifeStage::Confirmed
         && precheck::rollback(&older.state_format, &newer.state_format) == Rollback::Refused
     {
-        return Some(format!(
-            "version {} does not allow a return to {}: its state has format {}, and the earlier release knows {}",
-            newer.version, older.version, newer.state_format.current, older.state_format.current
-        ));
+        return Some(precheck::refused_text(older, newer));
     }
     match SystemDisk::find(own) {
         Ok(disk) if disk.holds(&older.root_hash) => None,

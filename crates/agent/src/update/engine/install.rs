@@ -2,6 +2,9 @@
 
 use std::io;
 
+use update::precheck::Rates;
+
+use super::stage::StageError;
 use super::*;
 use crate::next_root;
 
@@ -60,63 +63,74 @@ impl Engine<'_> {
         }
         self.keep(LifeStage::Verified, base, None)?;
         self.keep(LifeStage::Approved, base, Some(by.to_owned()))?;
+        let own = *self.own();
         let files = self.updater().files()?.clone();
-        let mut rates = files.rates();
-        let (own, statement) = (*self.own(), &planned.statement);
-
-        let object = files.object(&planned.patch.object.sha256);
-        files.remove_objects(Some(&object));
-        let (began, size) = (Instant::now(), planned.patch.object.size);
-        self.act("download", 0, size);
-        if !object.exists() {
-            let (depot, _, _) = depot(self.host)?;
-            depot
-                .download(&planned.patch.object, &object, &mut |done| self.act("download", done, size))
-                .map_err(|error| full_or(&error))?;
-            rates.download = rate(size, began);
-        }
+        let mut way = planned.patch.clone();
+        self.download(&way)?;
 
         self.act("invalidate", 0, 0);
         snapshots::remove_kept(files.data()).map_err(|error| explain(&error))?;
         self.with_world(|world| flow::invalidate(world, &own))?;
-        let disk = SystemDisk::find(&own).map_err(|error| explain(&error))?;
-        let (root, hashes) = (disk.node(&disk.root), disk.node(&disk.verity));
-        let (root, hashes) =
-            (root.map_err(|error| explain(&error))?, hashes.map_err(|error| explain(&error))?);
+        while let Err(error) = self.write(planned, &way) {
+            // What can not be applied once can not be applied again: the next attempt downloads it anew.
+            files.remove_objects(None);
+            // A patch that is none for this release must not keep the appliance from it for ever.
+            way = full_instead(planned, &way, &error).ok_or_else(|| explain(&error))?;
+            self.download(&way)?;
+        }
 
+        self.act("mark", 0, 0);
+        self.with_world(|world| world.mark_slot(Some(&planned.statement.image.root_hash)))?;
+        self.keep(LifeStage::Staged, base, None)?;
+        files.remove_objects(None);
+        self.show_slots();
+        Ok(())
+    }
+
+    /// The object on data, whole.
+    fn download(&mut self, way: &PatchRef) -> Result<(), String> {
+        let files = self.updater().files()?.clone();
+        let object = files.object(&way.object.sha256);
+        files.remove_objects(Some(&object));
+        let (began, size) = (Instant::now(), way.object.size);
+        self.act("download", 0, size);
+        if object.exists() {
+            return Ok(());
+        }
+        let (depot, _, _) = depot(self.host)?;
+        depot
+            .download(&way.object, &object, &mut |done| self.act("download", done, size))
+            .map_err(|error| full_or(&error))?;
+        files.keep_rates(&Rates { download: rate(size, began), ..files.rates() });
+        Ok(())
+    }
+
+    /// The release in the inactive slot and its UKI on data, both proved against the statement.
+    fn write(&mut self, planned: &Planned, way: &PatchRef) -> Result<(), StageError> {
+        let (own, statement) = (*self.own(), &planned.statement);
+        let files = self.updater().files().map_err(io::Error::other)?.clone();
+        let disk = SystemDisk::find(&own)?;
+        let (root, hashes, active) =
+            (disk.node(&disk.root)?, disk.node(&disk.verity)?, disk.node(&disk.active)?);
         let (began, total) = (Instant::now(), statement.image.root_size + statement.uki.size);
         self.act("write", 0, total);
-        let active = disk.node(&disk.active).map_err(|error| explain(&error))?;
-        let esp = disk.node(&disk.esp).and_then(|node| Esp::mount(&node)).map_err(|error| explain(&error))?;
-        let uki = esp.uki_of(&own).map_err(|error| explain(&error))?;
+        let esp = Esp::mount(&disk.node(&disk.esp)?)?;
+        let uki = esp.uki_of(&own)?;
         let running = apply::Running { root: &active, uki: &uki, root_hash: own };
-        let written = apply::apply(
-            &object,
+        apply::apply(
+            &files.object(&way.object.sha256),
             &running,
             statement,
             (&root, &files.uki()),
             memory_available(),
             &mut |done| self.act("write", done, total),
-        );
+        )?;
         drop(esp);
-        if let Err(error) = written {
-            // What can not be applied once can not be applied again: the next attempt downloads it anew.
-            files.remove_objects(None);
-            return Err(explain(&error));
-        }
         let size = statement.image.root_size;
         self.act("read back", 0, size);
-        stage::prove(statement, &root, &hashes, &mut |done| self.act("read back", done, size))
-            .and_then(|()| stage::prove_uki(statement, &files.uki()))
-            .map_err(|error| explain(&error))?;
-        rates.write = rate(size, began);
-        files.keep_rates(&rates);
-
-        self.act("mark", 0, 0);
-        self.with_world(|world| world.mark_slot(Some(&statement.image.root_hash)))?;
-        self.keep(LifeStage::Staged, base, None)?;
-        files.remove_objects(None);
-        self.show_slots();
+        stage::prove(statement, &root, &hashes, &mut |done| self.act("read back", done, size))?;
+        stage::prove_uki(statement, &files.uki())?;
+        files.keep_rates(&Rates { write: rate(size, began), ..files.rates() });
         Ok(())
     }
 
@@ -162,6 +176,17 @@ impl Engine<'_> {
             }
         }
     }
+}
+
+/// The full image, when a patch turned out to lead somewhere else.
+fn full_instead(planned: &Planned, way: &PatchRef, error: &StageError) -> Option<PatchRef> {
+    use StageError::{Patch, RootHash, Uki};
+    if way.from.is_none() || !matches!(error, Patch(_) | RootHash { .. } | Uki { .. }) {
+        return None;
+    }
+    let memory = memory_available();
+    let full = planned.release.patches.iter().filter(|it| it.from.is_none() && it.memory <= memory);
+    full.min_by_key(|it| it.object.size).cloned()
 }
 
 fn rate(bytes: u64, began: Instant) -> u64 {

@@ -22,7 +22,7 @@ impl Engine<'_> {
                 LifeStage::Offered | LifeStage::Verified | LifeStage::Approved => self.keep(
                     LifeStage::Failed,
                     &life.last,
-                    Some("the machine stopped before it was written; what was downloaded is kept".to_owned()),
+                    Some("the machine stopped before it was written; what was downloaded is kept, and it is begun again".to_owned()),
                 ),
                 _ => Ok(()),
             },

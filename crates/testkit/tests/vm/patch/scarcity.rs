@@ -1,0 +1,51 @@
+//! Too little room on data.
+
+use std::fs;
+
+use machine::RunOptions;
+use machine::follow::Goal;
+use model::ByteSize;
+use model::control::Call;
+use testkit::depot::DepotServer;
+use testkit::{Bench, BootedAppliance, Suite, http, tools, variant};
+
+use super::asking::{apply_call, status, updates, wait, write_note};
+use super::expecting::{NOTE, expect_note};
+use super::releases::{first, following, good, unhealthy};
+
+pub fn scarcity(suite: &mut Suite) {
+    let (old, new) = (first(), good());
+    let depot = variant::depot("patched-depot", &[&old, &new, &unhealthy()]);
+    let server = DepotServer::start(&depot);
+    let bench = Bench::new();
+    let options = RunOptions { data: ByteSize(320 << 20), ..following(&old, &server) };
+    let booted = suite.check("it is healthy", || BootedAppliance::boot(&old, &bench.join("vm"), options));
+    let Some(it) = booted else { return };
+    suite.check("law_4_a_full_data_disk_never_costs_what_runs", || {
+        write_note(&it, NOTE);
+        let large = bench.join("large");
+        fs::File::create(&large).and_then(|file| file.set_len(0)).expect("creates");
+        // What btrfs can not make small.
+        tools::run(
+            "dd",
+            ["if=/dev/urandom", &format!("of={}", large.display()), "bs=1M", "count=64", "status=none"],
+        );
+        it.call(Call::Set { changes: [("max-upload".into(), "512".into())].into() });
+        for _ in 0..8 {
+            let form = format!("attachment=@{}", large.display());
+            let url = it.url("https", 443, "/");
+            // The last ones are refused, or the connection breaks: that is what is wanted.
+            let _ = http::request(&["--max-time", "180", "--form", "text=fills", "--form", &form, &url]);
+        }
+        let before = updates(&it);
+        let mut client = it.running().control().expect("the agent answers");
+        if client.call(apply_call("1.0.1", false)).is_ok() {
+            let end = wait(&it, &before, "1.0.1", &Goal::Confirmed);
+            assert!(end.reached || end.status.patch.is_some_and(|patch| patch.reason.is_some()));
+        }
+        let version = status(&it).version;
+        assert!(["1.0.0", "1.0.1"].contains(&&*version), "{version}");
+        expect_note(&it);
+    });
+    it.kill_power();
+}
