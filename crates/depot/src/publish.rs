@@ -4,7 +4,6 @@
 //! (2) the statement goes through its stages; (3) objects are made in the intake: statement, documents, full image, patches
 //! from the last releases; (4) the intake commits: objects first, then the index. Only then is the release `Published`.
 
-use std::cmp::Ordering;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -12,7 +11,8 @@ use model::definition::Definition;
 use release::index::{Index, IndexedRelease, ObjectRef, PATCH_LIMIT, PatchRef, RELEASE_LIMIT};
 use release::stages::{Drafted, Entry, Logged, Published, Signatures};
 use release::statement::STATEMENT_LIMIT;
-use release::{ReleaseFolder, Statement, names, version};
+use release::version::Version;
+use release::{ReleaseFolder, Statement, names};
 
 use crate::error::{DepotError, io};
 use crate::folder::DepotFolder;
@@ -158,16 +158,15 @@ fn check_place<'a>(
         }
         return Err(DepotError::OtherContent { appliance: index.appliance.clone(), version: wanted.clone() });
     }
-    let newest = index.releases.iter().max_by(|one, other| version::compare(&one.version, &other.version));
+    let parsed = |text: &str| text.parse::<Version>().ok();
+    let newest = index.releases.iter().max_by_key(|release| parsed(&release.version));
     match newest {
-        Some(newest) if version::compare(wanted, &newest.version) != Ordering::Greater => {
-            Err(DepotError::NotNewer {
-                appliance: index.appliance.clone(),
-                version: wanted.clone(),
-                newest: newest.version.clone(),
-                channel: index.channel.clone(),
-            })
-        }
+        Some(newest) if parsed(wanted) <= parsed(&newest.version) => Err(DepotError::NotNewer {
+            appliance: index.appliance.clone(),
+            version: wanted.clone(),
+            newest: newest.version.clone(),
+            channel: index.channel.clone(),
+        }),
         _ if index.releases.len() >= RELEASE_LIMIT => {
             Err(DepotError::Full { what: "releases", limit: RELEASE_LIMIT })
         }
@@ -297,13 +296,8 @@ impl Rebuilt {
         })?;
         let path = depot.object(&full.object.sha256);
         ensure_object(&path, &full.object)?;
-        let files = Self(ImageFiles {
-            root: intake.path(),
-            uki: intake.path(),
-            root_hash: statement.image.root_hash,
-            verity_salt: statement.image.verity_salt.clone(),
-            root_size: statement.image.root_size,
-        });
+        let files =
+            Self(ImageFiles { root: intake.path(), uki: intake.path(), facts: statement.image.clone() });
         ways.rebuild(&path, &files.0)
             .map_err(|source| DepotError::Patch { action: step.to_string(), source })?;
         Ok(Some(files))
@@ -336,9 +330,7 @@ fn image_files(release: &ReleaseFolder, statement: &Statement) -> Result<ImageFi
     Ok(ImageFiles {
         root: release.artifact(names::ROOT)?,
         uki: release.uki()?,
-        root_hash: statement.image.root_hash,
-        verity_salt: statement.image.verity_salt.clone(),
-        root_size: statement.image.root_size,
+        facts: statement.image.clone(),
     })
 }
 

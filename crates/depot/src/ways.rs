@@ -1,13 +1,14 @@
 //! The ways to an image: the full image and patches, behind a trait so that publishing can be tested without either.
 
 use std::fs::{self, File};
-use std::io::{self, BufReader, BufWriter, Write};
+use std::io::{self, BufReader, BufWriter};
 use std::num::NonZeroUsize;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use image::{ReadAt, verity};
 use model::Sha256Digest;
+use release::ImageFacts;
 
 /// Why a way could not be made.
 pub type WayError = Box<dyn std::error::Error + Send + Sync>;
@@ -19,12 +20,8 @@ pub struct ImageFiles {
     pub root: PathBuf,
     /// The UKI.
     pub uki: PathBuf,
-    /// Verity root hash of `root`.
-    pub root_hash: Sha256Digest,
-    /// Verity salt, hexadecimal.
-    pub verity_salt: String,
-    /// Bytes of `root`.
-    pub root_size: u64,
+    /// The root in numbers.
+    pub facts: ImageFacts,
 }
 
 /// Whether the kernel may be made again by compressing, which is small to download and needs much memory.
@@ -134,8 +131,10 @@ impl Ways for Patches {
         let mut input = BufReader::new(File::open(full)?);
         patch::apply(&mut input, None, &mut target, &options, &mut |_, _| ())?;
         let root_hash = target.hashes.finish()?.root_hash;
-        if root_hash != to.root_hash {
-            return Err(format!("it gives the root hash {root_hash}, and {} is stated", to.root_hash).into());
+        if root_hash != to.facts.root_hash {
+            return Err(
+                format!("it gives the root hash {root_hash}, and {} is stated", to.facts.root_hash).into()
+            );
         }
         Ok(())
     }
@@ -150,31 +149,11 @@ impl Patches {
         files: &ImageFiles,
         out: &Path,
     ) -> Result<Made, WayError> {
-        let (mut header, operations) = patch::operations(&mut BufReader::new(File::open(patch)?))?;
-        let mut kept = Vec::new();
-        let mut offset = 0;
-        for operation in operations {
-            let length = operation.length;
-            match operation.work {
-                patch::Work::Recompress { .. } => {
-                    let start = offset - header.new.root_size;
-                    let bytes = &new.uki[start as usize..(start + length) as usize];
-                    kept.extend(self.literal(bytes)?);
-                }
-                _ => kept.push(operation),
-            }
-            offset += length;
-        }
-        header.memory = crate::publish::EVERYBODYS_MEMORY;
-        header.operations = kept.len() as u64;
         let mut writer = BufWriter::new(File::create(out)?);
-        writer.write_all(&header.to_bytes())?;
-        let mut bytes = Vec::new();
-        for operation in &kept {
-            bytes.clear();
-            operation.put(&mut bytes);
-            writer.write_all(&bytes)?;
-        }
+        let options = patch::MakeOptions { threads: self.threads, recipe: patch::Recipe::Forbidden };
+        let mut input = BufReader::new(File::open(patch)?);
+        let memory = crate::publish::EVERYBODYS_MEMORY;
+        let header = patch::without_recipes(&mut input, &new.uki, memory, &options, &mut writer)?;
         writer.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?;
 
         let mut target = Hashes { hashes: hashes(files)?, root: &new.root };
@@ -182,20 +161,10 @@ impl Patches {
         let from = patch::Old { root: &old.root, uki: &&old.uki[..], root_hash: old.root_hash };
         let mut input = BufReader::new(File::open(out)?);
         patch::apply(&mut input, Some(&from), &mut target, &options, &mut |_, _| ())?;
-        if target.hashes.finish()?.root_hash != files.root_hash {
+        if target.hashes.finish()?.root_hash != files.facts.root_hash {
             return Err("it leads somewhere else".into());
         }
         Ok(Made { memory: header.memory })
-    }
-
-    /// Operations that bring bytes as they are.
-    fn literal(&self, bytes: &[u8]) -> Result<Vec<patch::Operation>, WayError> {
-        let nothing: &[u8] = &[];
-        let brought = patch::Sides { root: &nothing, uki: bytes, root_hash: Sha256Digest([0; 32]) };
-        let options = patch::MakeOptions { threads: self.threads, recipe: patch::Recipe::Forbidden };
-        let mut made = Vec::new();
-        patch::make(None, brought, &options, &mut made, &|_, _| ())?;
-        Ok(patch::operations(&mut &made[..])?.1)
     }
 }
 
@@ -213,7 +182,11 @@ impl Loaded {
     fn open(files: &ImageFiles) -> Result<Self, WayError> {
         let root = File::open(&files.root)?;
         let size = root.metadata()?.len();
-        Ok(Self { root: Opened { file: root, size }, uki: fs::read(&files.uki)?, root_hash: files.root_hash })
+        Ok(Self {
+            root: Opened { file: root, size },
+            uki: fs::read(&files.uki)?,
+            root_hash: files.facts.root_hash,
+        })
     }
 
     fn sides(&self) -> patch::Sides<'_> {
@@ -252,7 +225,7 @@ impl Files {
 }
 
 fn hashes(of: &ImageFiles) -> Result<verity::VerityBuilder, WayError> {
-    let salt = image_salt(&of.verity_salt).ok_or("the verity salt is not hexadecimal")?;
+    let salt = of.facts.salt().ok_or("the verity salt is not hexadecimal")?;
     let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let options = verity::Options { salt, uuid: image::Uuid([0; 16]), threads };
     Ok(verity::VerityBuilder::new(options)?)
@@ -293,9 +266,4 @@ impl patch::Target for Files {
     fn write_uki(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         self.uki.write_all_at(bytes, offset)
     }
-}
-
-fn image_salt(text: &str) -> Option<Vec<u8>> {
-    let digit = |byte: u8| (byte as char).to_digit(16).map(|digit| digit as u8);
-    text.as_bytes().chunks(2).map(|pair| Some(digit(*pair.first()?)? << 4 | digit(*pair.get(1)?)?)).collect()
 }

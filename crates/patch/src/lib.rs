@@ -19,10 +19,8 @@ mod pack;
 
 pub use apply::{Applied, ApplyOptions, Old, Resume, Target, apply};
 pub use error::{ApplyError, Side};
-#[cfg(feature = "make")]
-pub use format::operations;
 pub use format::{Described, HEADER_LENGTH, Header, Operation, Reference, Space, Work};
 pub use look::{Kind, Part, Seen, look, shares};
 #[cfg(feature = "make")]
-pub use make::{Cost, MakeError, MakeOptions, Recipe, Sides, Summary, make};
+pub use make::{CompanionError, Cost, MakeError, MakeOptions, Recipe, Sides, Summary, make, without_recipes};
 pub use pack::Packing;

@@ -60,6 +60,15 @@ pub struct ImageFacts {
     pub verity_size: u64,
 }
 
+impl ImageFacts {
+    /// The salt's bytes; `None` when the text is not hexadecimal.
+    pub fn salt(&self) -> Option<Vec<u8>> {
+        let digit = |byte: u8| (byte as char).to_digit(16).map(|digit| digit as u8);
+        let pairs = self.verity_salt.as_bytes().chunks(2);
+        pairs.map(|pair| Some(digit(*pair.first()?)? << 4 | digit(*pair.get(1)?)?)).collect()
+    }
+}
+
 /// One file of the folder.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

@@ -9,5 +9,4 @@ pub mod journal;
 pub mod life;
 pub mod plan;
 pub mod precheck;
-pub mod version;
 pub mod window;

@@ -3,10 +3,10 @@
 use std::collections::BTreeSet;
 
 use model::control::{Hold, Offer};
+use release::version::Version;
 use release::{Index, IndexedRelease, PatchRef, ReleaseId};
 
 use crate::freshness::Newer;
-use crate::version::Version;
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

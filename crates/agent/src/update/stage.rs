@@ -58,7 +58,7 @@ pub fn prove(
     hashes: &Path,
     progress: &mut dyn FnMut(u64),
 ) -> Result<(), StageError> {
-    let salt = hexadecimal(&statement.image.verity_salt).ok_or(StageError::Salt)?;
+    let salt = statement.image.salt().ok_or(StageError::Salt)?;
     let options = verity::Options {
         salt,
         // A name only: the root hash does not depend on it.
@@ -115,11 +115,4 @@ fn read_past_cache(path: &Path, length: u64, take: &mut dyn FnMut(&[u8], u64)) -
         take(&buffer[at..at + wanted], done);
     }
     Ok(())
-}
-
-fn hexadecimal(text: &str) -> Option<Vec<u8>> {
-    if !text.len().is_multiple_of(2) || !text.is_ascii() {
-        return None;
-    }
-    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok()).collect()
 }

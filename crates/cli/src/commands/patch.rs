@@ -267,7 +267,7 @@ impl Files {
                 .map_err(|error| unwritable(&path, &error))
         };
         let hashes = wanted.map(|manifest| {
-            let salt = hexadecimal(&manifest.image.verity_salt).ok_or_else(|| {
+            let salt = manifest.image.salt().ok_or_else(|| {
                 Failure::new(Fault::User, "the verity salt of the release is not hexadecimal")
             })?;
             // As sealing derives it: from the digest of the contents document.
@@ -335,11 +335,6 @@ fn read_manifest(path: &Path) -> Result<Manifest, Failure> {
     Manifest::parse(&text, &file).map_err(|error| {
         Failure::from_error(Fault::User, &error).hint("name the new release's folder or its release.json")
     })
-}
-
-fn hexadecimal(text: &str) -> Option<Vec<u8>> {
-    let digit = |byte: u8| (byte as char).to_digit(16).map(|digit| digit as u8);
-    text.as_bytes().chunks(2).map(|pair| Some(digit(*pair.first()?)? << 4 | digit(*pair.get(1)?)?)).collect()
 }
 
 /// Where something is written before it is whole.

@@ -1,5 +1,6 @@
 //! Making patches: tasks are compared side by side, and written in order.
 
+mod companion;
 mod plan;
 
 use std::io::{self, Write};
@@ -16,6 +17,7 @@ use crate::apply::{BASE_MEMORY, kernel_of};
 use crate::error::Side;
 use crate::format::{Described, Header, KERNEL_LIMIT, Operation, Reference, Space, UKI_LIMIT, Work, check};
 use crate::{delta, kernel, pack};
+pub use companion::{CompanionError, without_recipes};
 
 /// Level of zstd for what has nothing to be compared with: a full image of 200 MB takes half a minute on two cores.
 const IMAGE_LEVEL: i32 = 17;
