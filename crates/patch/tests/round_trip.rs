@@ -2,8 +2,12 @@
 
 mod common;
 
+use std::num::NonZeroUsize;
+
 use common::{Memory, apply, apply_within, make, pair, parts};
-use patch::{ApplyError, Kind, Recipe, Resume, Work, look, shares};
+use patch::{
+    ApplyError, CompanionError, Kind, MakeOptions, Recipe, Resume, Work, look, shares, without_recipes,
+};
 
 #[test]
 fn what_is_applied_is_what_was_compared() {
@@ -38,6 +42,24 @@ fn a_changed_kernel_is_compared_unpacked_unless_that_is_forbidden() {
         (make(Some(&old), &new, Recipe::Allowed, 2), make(Some(&old), &new, Recipe::Forbidden, 2));
     assert!(has_recipe(&small) && !has_recipe(&plain));
     assert!(small.len() < plain.len(), "{} {}", small.len(), plain.len());
+}
+
+#[test]
+fn a_companion_leads_to_the_same_bytes_without_a_recipe() {
+    let (old, new) = pair();
+    let patch = make(Some(&old), &new, Recipe::Allowed, 2);
+    let options = MakeOptions { threads: NonZeroUsize::MIN, recipe: Recipe::Forbidden };
+    let companion = |uki: &[u8]| {
+        let mut out = Vec::new();
+        without_recipes(&mut &patch[..], uki, 64 << 20, &options, &mut out).map(|_| out)
+    };
+    let made = companion(&new.uki).expect("it is put together");
+    assert!(parts(&made).1.iter().all(|operation| !matches!(operation.work, Work::Recompress { .. })));
+    let mut target = Memory::new(Vec::new());
+    apply_within(&made, Some(&old), &mut target, Resume::Never, 64 << 20).expect("applies in 64 MiB");
+    assert!(target.root == new.root && target.uki == new.uki);
+    let cut = &new.uki[..new.uki.len() / 4];
+    assert!(matches!(companion(cut), Err(CompanionError::OtherUki)));
 }
 
 #[test]
