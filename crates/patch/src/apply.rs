@@ -1,7 +1,7 @@
 //! Applying: the operations of a patch, one after the other, into a place where the new image is made.
 //!
-//! Life of an operation: its bytes are read, its output is made in memory (copies in pieces), compared with its check, and
-//! only then written. A crash leaves a beginning of the new image; with [`Resume::Check`] the next attempt writes only
+//! Life of an operation: its bytes are read, its output is made in memory, compared with its check, and only then written.
+//! Copies are written in pieces and compared beside ([`crate::copies`]): a wrong one ends the whole. A crash leaves a beginning of the new image; with [`Resume::Check`] the next attempt writes only
 //! what is not there yet.
 
 use std::io::{self, Read};
@@ -10,6 +10,7 @@ use image::ReadAt;
 use model::Sha256Digest;
 use sha2::{Digest, Sha256};
 
+use crate::copies::{Copies, Copy};
 use crate::error::{ApplyError, Side};
 use crate::format::{CHECK_LENGTH, Header, KERNEL_LIMIT, Operation, Reference, Space, Work, check};
 use crate::kernel::{self, Recipe};
@@ -94,26 +95,23 @@ pub fn apply(
             return Err(ApplyError::WrongFrom { side: Side::Uki });
         }
     }
-    let mut run =
-        Run { header: &header, old, target, options, kernel: None, number: 0, done: 0, uki: Sha256::new() };
-    let total = header.new.root_size + header.new.uki_size;
-    let mut resumed = 0;
-    for number in 0..header.operations {
-        let room = options.memory.saturating_sub(BASE_MEMORY);
-        let operation = Operation::read(patch, number, room)?;
-        // The header's word is only good for refusing early.
-        if operation.memory() > room {
-            let needed = BASE_MEMORY.saturating_add(operation.memory());
-            return Err(ApplyError::Memory { needed, allowed: options.memory });
-        }
-        run.number = number;
-        resumed += run.carry_out(operation)?;
-        progress(run.done, total);
-    }
-    if run.done != total {
-        return Err(ApplyError::NotAPatch { why: "its operations make less than the image it names" });
-    }
-    if Sha256Digest(run.uki.finalize().into()) != header.new.uki_sha256 {
+    let copies = Copies::start();
+    let mut run = Run {
+        header: &header,
+        old,
+        target,
+        options,
+        copies: &copies,
+        kernel: None,
+        number: 0,
+        done: 0,
+        uki: Sha256::new(),
+    };
+    let carried_out = run.carry_out_all(patch, progress).map(|resumed| (resumed, run.uki));
+    // A copy that is wrong comes before whatever failed after it.
+    copies.finish()?;
+    let (resumed, uki) = carried_out?;
+    if Sha256Digest(uki.finalize().into()) != header.new.uki_sha256 {
         return Err(ApplyError::NotAPatch { why: "it does not make the kernel image it names" });
     }
     let mut behind = [0];
@@ -144,6 +142,7 @@ struct Run<'a> {
     old: Option<&'a Old<'a>>,
     target: &'a mut dyn Target,
     options: &'a ApplyOptions,
+    copies: &'a Copies,
     /// The old kernel, unpacked when it is first asked for.
     kernel: Option<Vec<u8>>,
     number: u64,
@@ -153,6 +152,32 @@ struct Run<'a> {
 }
 
 impl Run<'_> {
+    /// Does all operations; the bytes that were there already.
+    fn carry_out_all(
+        &mut self,
+        patch: &mut impl Read,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<u64, ApplyError> {
+        let total = self.header.new.root_size + self.header.new.uki_size;
+        let mut resumed = 0;
+        for number in 0..self.header.operations {
+            let room = self.options.memory.saturating_sub(BASE_MEMORY);
+            let operation = Operation::read(patch, number, room)?;
+            // The header's word is only good for refusing early.
+            if operation.memory() > room {
+                let needed = BASE_MEMORY.saturating_add(operation.memory());
+                return Err(ApplyError::Memory { needed, allowed: self.options.memory });
+            }
+            self.number = number;
+            resumed += self.carry_out(operation)?;
+            progress(self.done, total);
+        }
+        match self.done == total {
+            true => Ok(resumed),
+            false => Err(ApplyError::NotAPatch { why: "its operations make less than the image it names" }),
+        }
+    }
+
     /// Does one operation; the bytes that were there already.
     fn carry_out(&mut self, operation: Operation) -> Result<u64, ApplyError> {
         let (side, offset) = self.place();
@@ -203,27 +228,26 @@ impl Run<'_> {
         ApplyError::Impossible { operation: self.number, why }
     }
 
-    /// Writes in pieces what `fill` gives, and judges it at the end: copies of whole systems do not fit into memory.
+    /// Writes in pieces what `fill` gives: copies of whole systems do not fit into memory. They are judged meanwhile.
     fn stream(
         &mut self,
         side: Side,
         offset: u64,
         length: u64,
-        expected: [u8; CHECK_LENGTH],
+        check: [u8; CHECK_LENGTH],
         mut fill: impl FnMut(&mut Self, u64, &mut [u8]) -> Result<(), ApplyError>,
     ) -> Result<(), ApplyError> {
-        let (mut hasher, mut buffer, mut at) = (Sha256::new(), vec![0; PIECE.min(length as usize)], 0);
+        let mut at = 0;
         while at < length {
             let piece = (length - at).min(PIECE as u64) as usize;
+            let mut buffer = self.copies.buffer(piece);
             fill(self, at, &mut buffer[..piece])?;
-            hasher.update(&buffer[..piece]);
             self.write(side, offset + at, &buffer[..piece])?;
+            self.copies.bytes(buffer, piece);
             at += piece as u64;
         }
-        match hasher.finalize()[..CHECK_LENGTH] == expected {
-            true => Ok(()),
-            false => Err(ApplyError::Different { operation: self.number, side, offset }),
-        }
+        self.copies.end(Copy { operation: self.number, side, offset, check });
+        Ok(())
     }
 
     fn write(&mut self, side: Side, offset: u64, bytes: &[u8]) -> Result<(), ApplyError> {

@@ -8,6 +8,7 @@
 
 mod apply;
 mod bits;
+mod copies;
 mod delta;
 mod error;
 mod format;
