@@ -28,7 +28,8 @@ pub const TRIM: &str = "trim.json";
 pub const DEFINITION: &str = "definition.json";
 /// The packages of the image, from dpkg's status file.
 pub const PACKAGES: &str = "packages.json";
-/// Licences, changelogs and kernel options, which are not in the image: a tar archive, zstd.
+/// Origins, licences, changelogs and kernel options of packages, which are not in the image: a tar archive, zstd. Read with
+/// [`crate::documents::PackageDocuments`].
 pub const PACKAGE_DOCUMENTS: &str = "package-documents.tar.zst";
 
 /// Longest name. Stops a manifest whose names do not fit into any file system's directory entry.
