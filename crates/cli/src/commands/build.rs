@@ -37,6 +37,7 @@ pub fn run(args: &BuildArgs, printer: &Printer) -> Result<(), Failure> {
     let flags = mirror_flags(&args.packages);
     let request = BuildRequest {
         definition,
+        definition_text: checked.text(),
         folder: &checked.folder,
         lock: &lock,
         find_mirrors: &|| Mirrors::find(&definition.base, &flags),
@@ -105,7 +106,7 @@ fn guest_programs(named: Option<&Path>) -> Result<GuestPrograms, Failure> {
 
 fn build_failure(error: BuildError, output: &Path) -> Failure {
     let fault = match &error {
-        BuildError::Compose(_) => Fault::Definition,
+        BuildError::Compose(_) | BuildError::Papers(_) | BuildError::Sources(_) => Fault::Definition,
         BuildError::Fetch(FetchError::Corrupted { .. }) => Fault::Trust,
         BuildError::Base(BaseError::Script { .. }) => Fault::Definition,
         _ => Fault::Environment,

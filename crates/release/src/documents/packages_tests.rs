@@ -1,3 +1,5 @@
+//! Tests of the module above, with texts of the shapes that are met.
+
 use super::*;
 
 const CHANGELOG: &str = "apache2 (2.4.65-2) trixie; urgency=medium\n\n  * Fix CVE-2025-1.\n\n -- A <a@b>  Sat, 15 Nov 2025 09:48:00 +0000\n";
