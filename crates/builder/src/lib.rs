@@ -15,6 +15,7 @@ pub mod pack;
 mod package_documents;
 pub mod papers;
 pub mod progress;
+pub mod rebuild;
 pub mod resolve;
 pub mod sandbox;
 pub mod seal;

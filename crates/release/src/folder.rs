@@ -95,6 +95,18 @@ impl ReleaseFolder {
         read_limited(&self.artifact(name)?, limit)
     }
 
+    /// As [`ReleaseFolder::read_document`], and the bytes are those that the manifest lists.
+    pub fn read_checked_document(&self, name: &str, limit: u64) -> Result<Vec<u8>, ReleaseError> {
+        let bytes = self.read_document(name, limit)?;
+        let found = Sha256Digest(Sha256::digest(&bytes).into());
+        match self.manifest.artifact(name) {
+            Some(artifact) if artifact.sha256 != found => {
+                Err(ReleaseError::Digest { path: self.path.join(name), expected: artifact.sha256, found })
+            }
+            _ => Ok(bytes),
+        }
+    }
+
     /// Changelogs, licences and origins of the packages.
     pub fn package_documents(&self) -> Result<PackageDocuments, ReleaseError> {
         let path = self.artifact(names::PACKAGE_DOCUMENTS)?;

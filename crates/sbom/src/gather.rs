@@ -128,6 +128,10 @@ pub fn gather(sources: &Sources<'_>) -> Result<Bill, GatherError> {
     let known: Vec<String> = all.keys().cloned().collect();
     let mut components: Vec<Component> = all.into_values().collect();
     for component in &mut components {
+        // Whose metadata names nobody comes from the maker, as far as the appliance's customer is concerned.
+        if component.supplier.is_empty() {
+            component.supplier.clone_from(&definition.appliance.vendor);
+        }
         component.depends.retain(|id| known.binary_search(id).is_ok() && *id != component.id);
         component.depends.sort();
         component.depends.dedup();

@@ -6,6 +6,7 @@
 //!
 //! Laws: every path of the image belongs to exactly one component; the same release gives the same bytes.
 
+pub mod age;
 pub mod bill;
 pub mod claims;
 pub mod cyclonedx;

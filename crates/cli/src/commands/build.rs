@@ -86,7 +86,7 @@ fn show(release: &ReleaseFolder, printer: &Printer) {
 }
 
 /// The static programs: in the named folder, or beside this program.
-fn guest_programs(named: Option<&Path>) -> Result<GuestPrograms, Failure> {
+pub(super) fn guest_programs(named: Option<&Path>) -> Result<GuestPrograms, Failure> {
     let folder = match named {
         Some(folder) => folder.to_owned(),
         None => {
@@ -104,7 +104,7 @@ fn guest_programs(named: Option<&Path>) -> Result<GuestPrograms, Failure> {
     Ok(GuestPrograms { agent: read("ampoule-agent")?, init: read("ampoule-init")? })
 }
 
-fn build_failure(error: BuildError, output: &Path) -> Failure {
+pub(super) fn build_failure(error: BuildError, output: &Path) -> Failure {
     let fault = match &error {
         BuildError::Compose(_) | BuildError::Papers(_) | BuildError::Sources(_) => Fault::Definition,
         BuildError::Fetch(FetchError::Corrupted { .. }) => Fault::Trust,
