@@ -123,6 +123,11 @@ pub fn build(request: &BuildRequest<'_>, progress: &dyn Progress) -> Result<Rele
     for lack in &composed.lacks {
         progress.report(Event::Note(lack.to_string()));
     }
+    for name in Papers::without_files(definition, composed.tree())? {
+        let text =
+            format!("component {name}: none of its `paths` is the path of a file of yours in the image");
+        progress.report(Event::Note(text));
+    }
     let mut trimmed = base.trim_report.clone();
     trimmed.add(&composed.removed);
     let packages = package_facts(request.lock, composed.tree());

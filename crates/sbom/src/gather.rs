@@ -35,6 +35,8 @@ pub struct Sources<'a> {
     pub packages: &'a PackageDocuments,
     /// What boots the image.
     pub boot: Boot,
+    /// Ampoule's `init`, which is in the initrd.
+    pub init: &'a [u8],
     /// What the maker's own documents say.
     pub claims: &'a [Claims],
 }
@@ -93,7 +95,7 @@ pub fn gather(sources: &Sources<'_>) -> Result<Bill, GatherError> {
     add(application(definition));
     definition.components.iter().for_each(|named| add(named_component(definition, named)));
 
-    let found = languages::find(sources.tree, sources.contents);
+    let found = languages::find(sources.tree, sources.contents, &[sources.init]);
     let owned = Owned::of(&found);
     found.iter().for_each(|it| add(it.component.clone()));
 
@@ -118,6 +120,10 @@ pub fn gather(sources: &Sources<'_>) -> Result<Bill, GatherError> {
         if let Some(owner) = owner.filter(|owner| owner != id).and_then(|owner| all.get_mut(&owner)) {
             owner.depends.push(id.to_owned());
         }
+    }
+    let of_init = languages::programs::of_bytes(sources.init, None).unwrap_or_default();
+    if let Some(ampoule) = all.get_mut(AMPOULE) {
+        ampoule.depends.extend(roots(&of_init));
     }
     boot(sources, &mut all);
     depend_application(definition, &found, &mut all);
@@ -328,6 +334,12 @@ fn depend_application(definition: &Definition, found: &[Found], all: &mut BTreeM
     if let Some(application) = all.get_mut(&application_id(definition)) {
         application.depends.extend(parts);
     }
+}
+
+/// Ids that no other of them needs.
+fn roots(found: &[Found]) -> Vec<String> {
+    let is_needed = |id: &String| found.iter().any(|it| it.component.depends.contains(id));
+    found.iter().map(|it| &it.component.id).filter(|id| !is_needed(id)).cloned().collect()
 }
 
 /// Which paths belong to packages of languages.

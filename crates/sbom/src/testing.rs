@@ -73,6 +73,7 @@ impl Image {
                 stub: "systemd-boot-efi".into(),
                 loader: "systemd-boot-efi".into(),
             },
+            init: b"no program",
             claims: &[],
         }
     }

@@ -84,6 +84,19 @@ impl Papers {
         Ok(Self { claims: definition.sbom.merge.iter().map(read).collect::<Result<_, PapersError>>()? })
     }
 
+    /// Named components of which no file of the maker's is in the tree, though their patterns say which would be.
+    pub fn without_files(definition: &Definition, tree: &Tree) -> Result<Vec<String>, PapersError> {
+        let patterns = sbom::gather::patterns(definition)?;
+        let has_file = |patterns: &Vec<tree::Pattern>| {
+            tree.entries.iter().any(|(path, entry)| {
+                matches!(entry.origin, tree::Origin::Maker(_)) && patterns.iter().any(|it| it.matches(path))
+            })
+        };
+        let named = definition.components.iter().zip(&patterns);
+        let empty = named.filter(|(_, patterns)| !patterns.is_empty() && !has_file(patterns));
+        Ok(empty.map(|(component, _)| component.name.clone()).collect())
+    }
+
     /// The documents of a release whose other files are listed in `manifest`.
     pub fn documents(&self, sealed: &Sealed<'_>, manifest: &Manifest) -> Result<Vec<Document>, PapersError> {
         let packages = PackageDocuments::read(sealed.package_documents)?;
@@ -104,6 +117,7 @@ impl Papers {
                 stub: boot.stub.clone(),
                 loader: boot.loader.clone(),
             },
+            init: &sealed.programs.init,
             claims: &self.claims,
         })?;
         let mut documents = vec![

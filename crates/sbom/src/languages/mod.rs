@@ -13,7 +13,7 @@ use crate::bill::Component;
 
 mod composer;
 mod node;
-mod programs;
+pub mod programs;
 mod python;
 
 /// Longest metadata file that is read. Stops a file with a familiar name from filling memory.
@@ -32,14 +32,15 @@ pub struct Found {
     pub files: Vec<TreePath>,
 }
 
-/// Everything that can be found.
-pub fn find(tree: &Tree, contents: &dyn ContentSource) -> Vec<Found> {
+/// Everything that can be found. `outside` are programs that are part of the appliance and not in the tree.
+pub fn find(tree: &Tree, contents: &dyn ContentSource, outside: &[&[u8]]) -> Vec<Found> {
     let looker = Looker { tree, contents };
     let mut found = Vec::new();
     found.extend(python::find(&looker));
     found.extend(node::find(&looker));
     found.extend(composer::find(&looker));
     found.extend(programs::find(&looker));
+    found.extend(outside.iter().filter_map(|bytes| programs::of_bytes(bytes, None)).flatten());
     let mut merged: BTreeMap<String, Found> = BTreeMap::new();
     for one in found.into_iter().take(COMPONENT_LIMIT) {
         match merged.get_mut(&one.component.id) {

@@ -32,8 +32,12 @@ fn of_program(looker: &Looker<'_>, path: &TreePath, content: &Content) -> Option
     if magic != *b"\x7fELF" {
         return None;
     }
-    let bytes = looker.bytes(content, PROGRAM_LIMIT)?;
-    let program = object::File::parse(bytes.as_slice()).ok()?;
+    of_bytes(&looker.bytes(content, PROGRAM_LIMIT)?, Some(path))
+}
+
+/// What a program was built from; `path` is where it lies in the image, if it does.
+pub fn of_bytes(bytes: &[u8], path: Option<&TreePath>) -> Option<Vec<Found>> {
+    let program = object::File::parse(bytes).ok()?;
     let section = |name: &str| program.section_by_name(name)?.data().ok();
     if let Some(list) = section(".dep-v0") {
         return crates(path, list);
@@ -51,6 +55,8 @@ struct Crate {
     name: String,
     version: String,
     #[serde(default)]
+    source: String,
+    #[serde(default)]
     kind: String,
     #[serde(default)]
     dependencies: Vec<usize>,
@@ -59,7 +65,7 @@ struct Crate {
 }
 
 /// The list that cargo-auditable embeds: JSON, zlib.
-fn crates(path: &TreePath, section: &[u8]) -> Option<Vec<Found>> {
+fn crates(path: Option<&TreePath>, section: &[u8]) -> Option<Vec<Found>> {
     let mut text = Vec::new();
     flate2::read::ZlibDecoder::new(section).take(LIST_LIMIT).read_to_end(&mut text).ok()?;
     let list: Crates = serde_json::from_slice(&text).ok()?;
@@ -73,11 +79,15 @@ fn crates(path: &TreePath, section: &[u8]) -> Option<Vec<Found>> {
             kind: Kind::Language,
             name: it.name.clone(),
             version: it.version.clone(),
-            purl: purl("cargo", "", &it.name, &it.version, &[]),
+            // A name that is not from the registry is nobody's there.
+            purl: match it.source.as_str() {
+                "crates.io" => purl("cargo", "", &it.name, &it.version, &[]),
+                _ => String::new(),
+            },
             depends: needs.map(id).collect(),
             ..Component::default()
         };
-        let files = if it.root { vec![path.clone()] } else { Vec::new() };
+        let files = path.filter(|_| it.root).cloned().into_iter().collect();
         Found { component, folders: Vec::new(), files }
     });
     Some(found.collect())
@@ -85,7 +95,7 @@ fn crates(path: &TreePath, section: &[u8]) -> Option<Vec<Found>> {
 
 /// Go's build information since Go 1.18: a header of 32 bytes, then the Go version and the list of modules, each with its
 /// length before it.
-fn modules(path: &TreePath, section: &[u8]) -> Option<Vec<Found>> {
+fn modules(path: Option<&TreePath>, section: &[u8]) -> Option<Vec<Found>> {
     const MAGIC: &[u8] = b"\xff Go buildinf:";
     const INLINE: u8 = 2;
     let header = section.get(..32)?;
@@ -114,7 +124,7 @@ fn modules(path: &TreePath, section: &[u8]) -> Option<Vec<Found>> {
     }
     let mut root = root?;
     root.component.depends = found.iter().map(|it| it.component.id.clone()).collect();
-    root.files.push(path.clone());
+    root.files.extend(path.cloned());
     found.push(root);
     Some(found)
 }

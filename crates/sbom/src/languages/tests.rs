@@ -6,7 +6,7 @@ use super::*;
 use crate::testing::{Image, elf_with, of_package};
 
 fn found(image: &Image) -> BTreeMap<String, Found> {
-    find(&image.tree, image).into_iter().map(|it| (it.component.id.clone(), it)).collect()
+    find(&image.tree, image, &[]).into_iter().map(|it| (it.component.id.clone(), it)).collect()
 }
 
 fn purls(found: &BTreeMap<String, Found>) -> Vec<&str> {
@@ -120,13 +120,15 @@ fn rust_and_go_programs_tell_what_they_were_built_from() {
         purls(&found),
         [
             "pkg:cargo/serde@1.0.1",
-            "pkg:cargo/shop@0.3.0",
+            "",
             "pkg:golang/acme.org/x@v1.2.3",
             "pkg:golang/golang.org/x/net@v0.1.0",
             "pkg:golang/new/one@v2.0.0",
             "pkg:golang/stdlib@1.22.3"
         ]
     );
+    let outside = programs::of_bytes(&elf_with(".go.buildinfo", &go), None).unwrap();
+    assert!(outside.iter().all(|it| it.files.is_empty()));
     assert_eq!(found["cargo:shop@0.3.0"].component.depends, ["cargo:serde@1.0.1"]);
     assert_eq!(found["cargo:shop@0.3.0"].files[0].to_string(), "/usr/lib/shop/shop");
     assert_eq!(found["golang:acme.org/x@v1.2.3"].component.depends.len(), 3);
