@@ -276,6 +276,7 @@ fn relationships(bill: &Bill, ids: &BTreeMap<&str, String>) -> Vec<Relationship>
             false => relation(id, "BUILD_DEPENDENCY_OF", APPLIANCE),
         });
     }
+    all.extend(bill.roots().into_iter().map(|id| relation(APPLIANCE, "DEPENDS_ON", &ids[id])));
     for component in &bill.components {
         let of = &ids[component.id.as_str()];
         all.extend(component.depends.iter().map(|it| relation(of, "DEPENDS_ON", &ids[it.as_str()])));

@@ -22,15 +22,33 @@ pub fn table(document: &Document) -> String {
     );
     text.push_str(&summary(document));
     let head = ["component", "version", "kind", "licence", "files", "source"].map(str::to_owned).to_vec();
-    let present = document.components.iter().filter(|part| part.scope != "excluded");
-    let rows: Vec<Vec<String>> = std::iter::once(head).chain(present.map(row)).collect();
+    let mut present: Vec<&Part> =
+        document.components.iter().filter(|part| part.scope != "excluded").collect();
+    present.sort_by_key(|part| (rank(kind_of(part)), &part.name, &part.version));
+    let rows: Vec<Vec<String>> = std::iter::once(head).chain(present.into_iter().map(row)).collect();
     text.push('\n');
     text.push_str(&rows_of(&rows));
     text
 }
 
+fn kind_of(part: &Part) -> Kind {
+    part.property("kind").and_then(Kind::from_name).unwrap_or_default()
+}
+
+/// The maker's own first: that is what a reader can not look up elsewhere.
+fn rank(kind: Kind) -> u8 {
+    match kind {
+        Kind::Application => 0,
+        Kind::Claimed => 1,
+        Kind::Debian => 2,
+        Kind::Language => 3,
+        Kind::Generator => 4,
+        Kind::Ampoule => 5,
+        Kind::OperatingSystem => 6,
+    }
+}
+
 fn summary(document: &Document) -> String {
-    let kind_of = |part: &Part| part.property("kind").and_then(Kind::from_name).unwrap_or_default();
     let mut counts: BTreeMap<Kind, usize> = BTreeMap::new();
     let (mut sources, mut excluded, mut unlicensed, mut paths) = (BTreeSet::new(), 0, 0, 0);
     for part in &document.components {
