@@ -1,11 +1,8 @@
 //! A whole build: fetch, configure the base, compose, seal. The only file that knows the order of the steps.
 
-use std::fs::File;
-use std::io::Read;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
-use debian::deb::DebReader;
 use debian::lock::{Lock, LockedPackage};
 use image::qcow2::ClusterCache;
 use model::Definition;
@@ -14,19 +11,24 @@ use release::{ReleaseFolder, names};
 use tree::trim::Report;
 
 use crate::base::{self, Base, BaseError, BasePackage, BaseRequest};
+use crate::boot_packages;
 use crate::clusters::Clusters;
 use crate::compose::{self, ComposeError, GuestPrograms, rules};
 use crate::fetch::{FetchError, cached_path};
 use crate::mirror::{MirrorError, Mirrors};
 use crate::package_documents;
+use crate::papers::sources::{self, SourcesError};
+use crate::papers::{Papers, PapersError, Sealed};
 use crate::progress::{Event, Progress, Step};
-use crate::seal::boot_files::{BootFiles, boot_files};
+use crate::seal::boot_files::boot_files;
 use crate::seal::{self, Disks, Document, SealError, SealRequest};
 
 /// Everything a build is made from.
 pub struct BuildRequest<'a> {
     /// The definition.
     pub definition: &'a Definition,
+    /// Its text, which the release carries.
+    pub definition_text: &'a str,
     /// The folder it is in.
     pub folder: &'a Path,
     /// The lock.
@@ -85,6 +87,12 @@ pub enum BuildError {
         #[source]
         source: std::io::Error,
     },
+    /// The list of components can not be made.
+    #[error(transparent)]
+    Papers(#[from] PapersError),
+    /// The definition can not be archived.
+    #[error(transparent)]
+    Sources(#[from] SourcesError),
     /// A file can not be opened.
     #[error("can not open `{path}`")]
     Open {
@@ -96,25 +104,29 @@ pub enum BuildError {
     },
 }
 
-/// Largest boot file taken from a package. Stops a package from filling memory with something that is no boot loader.
-const BOOT_FILE_LIMIT: u64 = 16 << 20;
-
 /// Builds a release folder.
 pub fn build(request: &BuildRequest<'_>, progress: &dyn Progress) -> Result<ReleaseFolder, BuildError> {
     // From here on the definition has the settings that every appliance has: image and documents agree.
     let definition = &model::builtin::complete(request.definition);
     let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+    let papers = Papers::prepare(definition, request.folder)?;
     let base = configured_base(request, threads, progress)?;
     let boot_packages: Vec<&LockedPackage> = request.lock.boot().collect();
     let boot_debs = fetch(request, &boot_packages, threads, progress)?;
 
     progress.report(Event::Started { step: Step::Compose, total: None, unit: "bytes" });
     let base_contents = compose::contents::Contents::over(&base.contents);
-    let boot = find_boot_files(&base, &base_contents, &boot_packages, &boot_debs, threads)?;
+    let boot_packages = boot_packages::read(&boot_packages, &boot_debs, threads)?;
+    let boot = boot_files(&base.tree, &base_contents, &boot_packages.files)?;
     let mut composed =
         compose::compose(definition, request.folder, base.tree.clone(), &base.contents, request.programs)?;
     for lack in &composed.lacks {
         progress.report(Event::Note(lack.to_string()));
+    }
+    for name in Papers::without_files(definition, composed.tree())? {
+        let text =
+            format!("component {name}: none of its `paths` is the path of a file of yours in the image");
+        progress.report(Event::Note(text));
     }
     let mut trimmed = base.trim_report.clone();
     trimmed.add(&composed.removed);
@@ -130,8 +142,25 @@ pub fn build(request: &BuildRequest<'_>, progress: &dyn Progress) -> Result<Rele
         ),
     });
 
-    let package_documents = package_documents::archive(&base.documents, &base.contents)
-        .map_err(|source| BuildError::PackageDocuments { source })?;
+    let records = package_documents::records(request.lock, &base.dpkg_status, &boot_packages.controls);
+    let package_documents = package_documents::archive(&package_documents::Sources {
+        lock: request.lock,
+        records: &records,
+        documents: &base.documents,
+        contents: &base.contents,
+        loose: &boot_packages.documents,
+    })
+    .map_err(|source| BuildError::PackageDocuments { source })?;
+    let sources = sources::archive(request.definition, request.definition_text, request.folder)?;
+    let sealed = Sealed {
+        definition,
+        lock: request.lock,
+        tree: composed.tree(),
+        contents: composed.contents(),
+        package_documents: &package_documents,
+        boot: &boot,
+        programs: request.programs,
+    };
     // Without a cache of clusters a build is slower and its bytes are the same.
     let clusters = Clusters::open(&request.cache.join("clusters")).ok();
     let seal_request = SealRequest {
@@ -141,7 +170,8 @@ pub fn build(request: &BuildRequest<'_>, progress: &dyn Progress) -> Result<Rele
         boot: &boot,
         init: &request.programs.init,
         lock_time: lock_time(request.lock),
-        documents: documents.for_release(request, definition, package_documents),
+        documents: documents.for_release(request, definition, package_documents.clone(), sources),
+        papers: &|manifest| papers.documents(&sealed, manifest),
         disks: request.disks,
         cluster_cache: clusters.as_ref().map(|clusters| clusters as &dyn ClusterCache),
         threads,
@@ -203,45 +233,6 @@ fn base_package(package: &LockedPackage, deb: PathBuf) -> BasePackage {
     }
 }
 
-fn find_boot_files(
-    base: &Base,
-    contents: &compose::contents::Contents<'_>,
-    packages: &[&LockedPackage],
-    debs: &[PathBuf],
-    threads: NonZeroUsize,
-) -> Result<BootFiles, BuildError> {
-    let wanted = [crate::seal::boot_files::STUB, crate::seal::boot_files::LOADER];
-    let mut found = Vec::new();
-    for (package, deb) in packages.iter().zip(debs) {
-        found.extend(files_of_deb(package, deb, &wanted, threads)?);
-    }
-    let take = |path: &str| found.iter().find(|(name, _)| name == path).map(|(_, bytes)| bytes.clone());
-    Ok(boot_files(&base.tree, contents, take)?)
-}
-
-fn files_of_deb(
-    package: &LockedPackage,
-    deb: &Path,
-    wanted: &[&str],
-    threads: NonZeroUsize,
-) -> Result<Vec<(String, Vec<u8>)>, BuildError> {
-    let file = File::open(deb).map_err(|source| BuildError::Open { path: deb.to_owned(), source })?;
-    let damaged = |source| BuildError::BootPackage { package: package.name.clone(), source };
-    let mut reader = DebReader::open(file, &package.name, threads).map_err(damaged)?;
-    let mut files = Vec::new();
-    while let Some((entry, content)) = reader.next_entry().map_err(damaged)? {
-        if wanted.contains(&entry.path.as_str()) {
-            let mut bytes = Vec::new();
-            content
-                .take(BOOT_FILE_LIMIT)
-                .read_to_end(&mut bytes)
-                .map_err(|source| BuildError::Open { path: deb.to_owned(), source })?;
-            files.push((entry.path.as_str().to_owned(), bytes));
-        }
-    }
-    Ok(files)
-}
-
 fn package_facts(lock: &Lock, tree: &tree::Tree) -> Vec<PackageFacts> {
     let counts = files_by_package(tree);
     let mut facts: Vec<PackageFacts> = lock
@@ -287,6 +278,7 @@ impl Documents {
         request: &BuildRequest<'_>,
         definition: &Definition,
         package_documents: Vec<u8>,
+        sources: Vec<u8>,
     ) -> Vec<Document> {
         let settings = json(&definition.settings);
         vec![
@@ -296,6 +288,7 @@ impl Documents {
             Document { name: names::TRIM, bytes: self.trim },
             Document { name: names::PACKAGES, bytes: self.packages },
             Document { name: names::PACKAGE_DOCUMENTS, bytes: package_documents },
+            Document { name: names::SOURCES, bytes: sources },
         ]
     }
 }

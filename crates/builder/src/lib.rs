@@ -4,6 +4,7 @@
 //! need no I/O live in `debian`, `tree` and `image`.
 
 pub mod base;
+mod boot_packages;
 pub mod build;
 mod clusters;
 pub mod compose;
@@ -12,7 +13,9 @@ pub mod fetch;
 pub mod mirror;
 pub mod pack;
 mod package_documents;
+pub mod papers;
 pub mod progress;
+pub mod rebuild;
 pub mod resolve;
 pub mod sandbox;
 pub mod seal;

@@ -5,11 +5,13 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 mod depot;
+mod papers;
 mod patch;
 mod patching;
 mod test;
 
 pub use depot::{DepotAction, DepotArgs, ReleaseArgs};
+pub use papers::{AgesArgs, RebuildArgs, SbomArgs, SbomFormat};
 pub use patch::{MakeArgs, PatchAction, PatchApplyArgs, PatchArgs, ShowArgs};
 pub use patching::{
     ApplyArgs, HoldArgs, PrecheckArgs, RestartChoice, RollbackArgs, StageArgs, UnholdArgs, UpdatesAction,
@@ -129,6 +131,21 @@ pub enum Command {
         after_help = "Examples:\n  ampoule inspect out/lamp\n  ampoule inspect out/lamp/disk.qcow2 --path /usr/bin/env\n  ampoule inspect out/lamp --section setuid"
     )]
     Inspect(InspectArgs),
+    /// Show the components of a release, or print its SBOM as CycloneDX or SPDX
+    #[command(
+        after_help = "Examples:\n  ampoule sbom out/lamp\n  ampoule sbom out/lamp --format cyclonedx --output lamp.cdx.json"
+    )]
+    Sbom(SbomArgs),
+    /// Show the oldest parts of a release
+    #[command(
+        after_help = "Examples:\n  ampoule ages out/lamp\n  ampoule ages out/lamp --at 2027-06-01 --top 0"
+    )]
+    Ages(AgesArgs),
+    /// Rebuild a release from what it carries itself, and compare every file
+    #[command(
+        after_help = "Examples:\n  ampoule rebuild out/lamp\n  ampoule rebuild out/lamp --attestation lamp.rebuilt --output again"
+    )]
+    Rebuild(RebuildArgs),
     /// Print the JSON Schema of appliance.toml, or its reference as Markdown
     Schema(SchemaArgs),
 }

@@ -9,6 +9,7 @@ pub mod date;
 pub mod deb;
 pub mod index;
 pub mod lock;
+pub mod relations;
 pub mod version;
 
 pub use lock::Lock;

@@ -55,6 +55,9 @@ pub fn check(parsed: &Parsed, surroundings: &dyn Surroundings) -> Vec<Problem> {
             check.template(&path, template);
         }
     }
+    for (index, document) in definition.sbom.merge.iter().enumerate() {
+        check.source(&format!("sbom.merge[{index}]"), document, &[Kind::File]);
+    }
     check.problems
 }
 

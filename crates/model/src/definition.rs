@@ -49,6 +49,12 @@ pub struct Definition {
     pub health: Vec<HealthCheck>,
     /// `[trim]`
     pub trim: Trim,
+    /// `[[components]]`
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub components: Vec<NamedComponent>,
+    /// `[sbom]`
+    #[serde(default, skip_serializing_if = "SbomSources::is_empty")]
+    pub sbom: SbomSources,
     /// `[resources]`
     pub resources: Resources,
 }
@@ -322,6 +328,40 @@ pub struct TrimRule {
     pub except: Vec<String>,
     /// Packages whose files are removed, all of them.
     pub packages: Vec<String>,
+}
+
+/// A part of the maker's files that has a name and a version of its own in the list of components.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct NamedComponent {
+    /// What it is called.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// SPDX licence expression.
+    pub licence: Option<String>,
+    /// Who made it; the vendor when absent.
+    pub supplier: Option<String>,
+    /// Package URL.
+    pub purl: Option<String>,
+    /// Patterns of absolute paths: which of the maker's files are its own.
+    pub paths: Vec<String>,
+}
+
+/// Lists of components that the maker brings along.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct SbomSources {
+    /// CycloneDX or SPDX documents beside the definition.
+    #[serde(default)]
+    pub merge: Vec<String>,
+}
+
+impl SbomSources {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.merge.is_empty()
+    }
 }
 
 /// What the virtual machine is given.

@@ -5,6 +5,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use tree::{Node, Origin, Tree, TreePath};
 
+pub mod packages;
+
+pub use packages::{PackageDocuments, PackageDocumentsError, PackageRecord, PackageRole};
+
 /// Folder of the sealed documents in the image.
 pub const SEALED_DOCUMENTS: &str = "usr/lib/ampoule/documents";
 /// Name of the origins document in [`SEALED_DOCUMENTS`].

@@ -48,6 +48,11 @@ impl ReleaseDraft {
         self.folder.join(name.as_str())
     }
 
+    /// What is part of the release so far, sorted by name.
+    pub fn artifacts(&self) -> impl Iterator<Item = &Artifact> {
+        self.artifacts.values()
+    }
+
     /// Writes a whole small file.
     pub fn write(&mut self, name: &ArtifactName, purpose: Purpose, bytes: &[u8]) -> Result<(), ReleaseError> {
         let mut writer = self.create(name)?;

@@ -97,6 +97,15 @@ pub enum ReleaseError {
         /// The artifact.
         path: PathBuf,
     },
+    /// The archive of package documents is damaged or too large.
+    #[error("`{path}` can not be used")]
+    PackageDocuments {
+        /// The archive.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: Box<crate::documents::PackageDocumentsError>,
+    },
     /// The operating system refused.
     #[error("can not {action} `{path}`")]
     Io {

@@ -1,12 +1,13 @@
 //! Reading a release folder. One of the two files of this crate that touch the file system.
 
 use std::fs::{self, File};
-use std::io::{ErrorKind, Read};
+use std::io::{BufReader, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use model::Sha256Digest;
 use sha2::{Digest, Sha256};
 
+use crate::documents::PackageDocuments;
 use crate::error::{ReleaseError, io};
 use crate::manifest::{MANIFEST_LIMIT, Manifest};
 use crate::names;
@@ -92,6 +93,26 @@ impl ReleaseFolder {
     /// The bytes of a document of at most `limit` bytes.
     pub fn read_document(&self, name: &str, limit: u64) -> Result<Vec<u8>, ReleaseError> {
         read_limited(&self.artifact(name)?, limit)
+    }
+
+    /// As [`ReleaseFolder::read_document`], and the bytes are those that the manifest lists.
+    pub fn read_checked_document(&self, name: &str, limit: u64) -> Result<Vec<u8>, ReleaseError> {
+        let bytes = self.read_document(name, limit)?;
+        let found = Sha256Digest(Sha256::digest(&bytes).into());
+        match self.manifest.artifact(name) {
+            Some(artifact) if artifact.sha256 != found => {
+                Err(ReleaseError::Digest { path: self.path.join(name), expected: artifact.sha256, found })
+            }
+            _ => Ok(bytes),
+        }
+    }
+
+    /// Changelogs, licences and origins of the packages.
+    pub fn package_documents(&self) -> Result<PackageDocuments, ReleaseError> {
+        let path = self.artifact(names::PACKAGE_DOCUMENTS)?;
+        let file = File::open(&path).map_err(io("open", &path))?;
+        PackageDocuments::read(BufReader::new(file))
+            .map_err(|source| ReleaseError::PackageDocuments { path, source: Box::new(source) })
     }
 
     /// Reads every artifact and compares digests. `progress` is told the bytes read after each piece.

@@ -28,8 +28,17 @@ pub const TRIM: &str = "trim.json";
 pub const DEFINITION: &str = "definition.json";
 /// The packages of the image, from dpkg's status file.
 pub const PACKAGES: &str = "packages.json";
-/// Licences, changelogs and kernel options, which are not in the image: a tar archive, zstd.
+/// Origins, licences, changelogs and kernel options of packages, which are not in the image: a tar archive, zstd. Read with
+/// [`crate::documents::PackageDocuments`].
 pub const PACKAGE_DOCUMENTS: &str = "package-documents.tar.zst";
+/// The components, as CycloneDX.
+pub const SBOM_CYCLONEDX: &str = "sbom.cdx.json";
+/// The components, as SPDX.
+pub const SBOM_SPDX: &str = "sbom.spdx.json";
+/// Where the release came from: an in-toto statement with SLSA's provenance.
+pub const PROVENANCE: &str = "provenance.intoto.json";
+/// The definition and the files beside it: a tar archive, zstd.
+pub const SOURCES: &str = "sources.tar.zst";
 
 /// Longest name. Stops a manifest whose names do not fit into any file system's directory entry.
 pub const NAME_LIMIT: usize = 200;
@@ -102,8 +111,22 @@ mod tests {
     #[test]
     fn every_name_of_ours_is_a_name() {
         for name in [
-            MANIFEST, DISK_RAW, DISK_QCOW2, ROOT, VERITY, LOCK, CONTENTS, SETTINGS, TRIM, DEFINITION,
+            MANIFEST,
+            DISK_RAW,
+            DISK_QCOW2,
+            ROOT,
+            VERITY,
+            LOCK,
+            CONTENTS,
+            SETTINGS,
+            TRIM,
+            DEFINITION,
             PACKAGES,
+            PACKAGE_DOCUMENTS,
+            SBOM_CYCLONEDX,
+            SBOM_SPDX,
+            PROVENANCE,
+            SOURCES,
         ] {
             assert_eq!(name.parse::<ArtifactName>().map(String::from), Ok(name.to_owned()));
         }

@@ -4,5 +4,7 @@
 mod judges;
 #[path = "image/laws.rs"]
 mod laws;
+#[path = "image/papers.rs"]
+mod papers;
 #[path = "image/twice.rs"]
 mod twice;

@@ -1,6 +1,6 @@
 //! The files that boot an image: kernel, EFI stub, boot loader.
 
-use tree::{Node, Tree, TreePath};
+use tree::{Entry, Node, Origin, Tree, TreePath};
 
 use super::SealError;
 use crate::compose::contents::Contents;
@@ -21,23 +21,39 @@ pub struct BootFiles {
     pub stub: Vec<u8>,
     /// [`LOADER`].
     pub loader: Vec<u8>,
+    /// Which package each of them is of.
+    pub packages: BootFilePackages,
 }
 
-/// Takes the boot files from a configured base, before its boot files are trimmed. `extra` reads what packages bring
-/// that are not installed.
+/// Names of the packages that boot an image; empty where something else than a package made the file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BootFilePackages {
+    /// The kernel's.
+    pub kernel: String,
+    /// The stub's.
+    pub stub: String,
+    /// The boot loader's.
+    pub loader: String,
+}
+
+/// Takes the boot files from a configured base, before its boot files are trimmed. `extra` is what packages bring that are
+/// not installed: package, path, bytes.
 pub fn boot_files(
     tree: &Tree,
     contents: &Contents<'_>,
-    mut extra: impl FnMut(&str) -> Option<Vec<u8>>,
+    extra: &[(String, String, Vec<u8>)],
 ) -> Result<BootFiles, SealError> {
-    let read = |path: &TreePath| -> Result<Option<Vec<u8>>, SealError> {
-        match tree.entries.get(path).map(|entry| &entry.node) {
-            Some(Node::File(content)) => contents
-                .read(content)
-                .map(Some)
-                .map_err(|source| SealError::Content { path: path.to_string(), source }),
-            _ => Ok(None),
-        }
+    let read = |path: &TreePath| -> Result<Option<(String, Vec<u8>)>, SealError> {
+        let Some(Entry { node: Node::File(content), origin, .. }) = tree.entries.get(path) else {
+            return Ok(None);
+        };
+        let package = match origin {
+            Origin::Package(name) => name.clone(),
+            Origin::Maker(_) | Origin::Generator(_) => String::new(),
+        };
+        let bytes =
+            contents.read(content).map_err(|source| SealError::Content { path: path.to_string(), source })?;
+        Ok(Some((package, bytes)))
     };
     let mut kernels: Vec<&TreePath> =
         tree.entries.keys().filter(|path| path.as_str().starts_with("boot/vmlinuz-")).collect();
@@ -47,11 +63,16 @@ pub fn boot_files(
         (Some(_), false) => return Err(SealError::TwoKernels),
     };
     let kernel_version = kernel_path.name().trim_start_matches("vmlinuz-").to_owned();
-    let mut find = |path: &str| -> Result<Vec<u8>, SealError> {
+    let find = |path: &str| -> Result<(String, Vec<u8>), SealError> {
         let in_tree = read(&path.parse().expect("the path is constant and plain"))?;
-        in_tree.or_else(|| extra(path)).ok_or_else(|| SealError::NoBootFile { path: path.to_owned() })
+        let of_others = || {
+            let found = extra.iter().find(|(_, name, _)| name == path);
+            found.map(|(package, _, bytes)| (package.clone(), bytes.clone()))
+        };
+        in_tree.or_else(of_others).ok_or_else(|| SealError::NoBootFile { path: path.to_owned() })
     };
-    let (stub, loader) = (find(STUB)?, find(LOADER)?);
-    let kernel = read(&kernel_path)?.ok_or(SealError::NoKernel)?;
-    Ok(BootFiles { kernel, kernel_version, stub, loader })
+    let ((stub_package, stub), (loader_package, loader)) = (find(STUB)?, find(LOADER)?);
+    let (kernel_package, kernel) = read(&kernel_path)?.ok_or(SealError::NoKernel)?;
+    let packages = BootFilePackages { kernel: kernel_package, stub: stub_package, loader: loader_package };
+    Ok(BootFiles { kernel, kernel_version, stub, loader, packages })
 }

@@ -9,23 +9,24 @@ use std::num::NonZeroUsize;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
-use image::{ReadAt, Uuid, cpio, disk, erofs, esp, gpt, qcow2, uki, verity};
+use image::{ReadAt, Uuid, disk, erofs, esp, gpt, qcow2, uki, verity};
 use model::{Definition, Sha256Digest};
-use release::{
-    Artifact, ArtifactName, ImageFacts, Manifest, PartitionFacts, Purpose, ReleaseDraft, ReleaseError, names,
-};
+use release::{ArtifactName, ImageFacts, Manifest, PartitionFacts, Purpose, ReleaseDraft, names};
 use sha2::{Digest, Sha256};
 use tree::{Tree, TreePath, listing};
 
 use crate::compose::contents::Contents;
+use crate::papers::PapersError;
 use crate::progress::{Event, Progress, Step};
 
 pub mod boot_files;
+mod error;
 mod initrd;
 pub mod modules;
 
 use boot_files::BootFiles;
-use modules::MissingModule;
+pub use error::SealError;
+
 /// Which disks a release carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Disks {
@@ -59,6 +60,8 @@ pub struct SealRequest<'a> {
     pub lock_time: u64,
     /// Documents besides the contents.
     pub documents: Vec<Document>,
+    /// Makes the documents that tell of the image: given the manifest with every file but these and the disks.
+    pub papers: &'a MakePapers<'a>,
     /// Which disks.
     pub disks: Disks,
     /// Compressed clusters of earlier builds.
@@ -69,79 +72,8 @@ pub struct SealRequest<'a> {
     pub output: PathBuf,
 }
 
-/// Why sealing failed. The release that was there before is untouched.
-#[derive(Debug, thiserror::Error)]
-pub enum SealError {
-    /// A content can not be read back.
-    #[error("can not read `{path}` of the image")]
-    Content {
-        /// Path in the image.
-        path: String,
-        /// Cause.
-        #[source]
-        source: io::Error,
-    },
-    /// The kernel package brought no kernel.
-    #[error("the base has no kernel: no package brings /boot/vmlinuz-*")]
-    NoKernel,
-    /// More than one kernel.
-    #[error("the base has more than one kernel; name one kernel package in the definition")]
-    TwoKernels,
-    /// The stub or the boot loader is nowhere.
-    #[error("no package brings `/{path}`, which boots the image")]
-    NoBootFile {
-        /// Path.
-        path: String,
-    },
-    /// depmod's files are not there.
-    #[error("the image has no kernel modules in `/{folder}`")]
-    NoModules {
-        /// Folder.
-        folder: String,
-    },
-    /// The kernel lacks something.
-    #[error(transparent)]
-    MissingModule(MissingModule),
-    /// The initrd.
-    #[error("can not make the initrd")]
-    Initrd(#[source] cpio::CpioError),
-    /// The root file system can not be laid out.
-    #[error("can not lay out the root file system")]
-    Plan(#[source] erofs::PlanError),
-    /// The root file system can not be written.
-    #[error("can not write the root file system")]
-    Root(#[source] erofs::WriteError),
-    /// The hash tree.
-    #[error("can not make the hash tree")]
-    Verity(#[source] verity::VerityError),
-    /// The UKI.
-    #[error("can not make the unified kernel image")]
-    Uki(#[source] uki::UkiError),
-    /// The ESP.
-    #[error("can not make the EFI system partition")]
-    Esp(#[source] esp::EspError),
-    /// The partition table.
-    #[error("can not lay out the disk")]
-    Disk(#[source] gpt::GptError),
-    /// A file of the release can not be written.
-    #[error("can not write `{path}`")]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// Cause.
-        #[source]
-        source: io::Error,
-    },
-    /// The qcow2 disk.
-    #[error("can not write the qcow2 disk")]
-    Qcow2(#[source] qcow2::WriteError),
-    /// The release folder.
-    #[error(transparent)]
-    Release(#[from] ReleaseError),
-    /// The UKI's name.
-    #[error("can not name the unified kernel image")]
-    Name(#[source] names::NameSyntax),
-}
+/// Makes documents from a manifest.
+pub type MakePapers<'a> = dyn Fn(&Manifest) -> Result<Vec<Document>, PapersError> + 'a;
 
 /// What was sealed, for people.
 #[derive(Clone, Debug)]
@@ -194,9 +126,7 @@ pub fn seal(request: SealRequest<'_>, progress: &dyn Progress) -> Result<Sealed,
         data_size: request.definition.resources.data.0,
     })
     .map_err(SealError::Disk)?;
-    write_disks(&request, &layout, &root_name, &mut draft, progress)?;
-
-    let manifest = Manifest {
+    let mut manifest = Manifest {
         format: release::manifest::FORMAT,
         identity: identity.clone(),
         architecture: request.definition.base.architecture.clone(),
@@ -208,11 +138,16 @@ pub fn seal(request: SealRequest<'_>, progress: &dyn Progress) -> Result<Sealed,
         },
         kernel_version: request.boot.kernel_version.clone(),
         tool_version: env!("CARGO_PKG_VERSION").to_owned(),
-        artifacts: Vec::<Artifact>::new(),
+        artifacts: draft.artifacts().cloned().collect(),
         partitions: layout.table().partitions.iter().map(partition_facts).collect(),
         resources: request.definition.resources.clone(),
         ports: request.definition.ports.clone(),
     };
+    for document in (request.papers)(&manifest)? {
+        draft.write(&constant_name(document.name), Purpose::Document, &document.bytes)?;
+    }
+    manifest.artifacts.clear();
+    write_disks(&request, &layout, &root_name, &mut draft, progress)?;
     Ok(Sealed { folder: draft.publish(manifest)? })
 }
 

@@ -37,6 +37,7 @@ pub fn run(args: &BuildArgs, printer: &Printer) -> Result<(), Failure> {
     let flags = mirror_flags(&args.packages);
     let request = BuildRequest {
         definition,
+        definition_text: checked.text(),
         folder: &checked.folder,
         lock: &lock,
         find_mirrors: &|| Mirrors::find(&definition.base, &flags),
@@ -85,7 +86,7 @@ fn show(release: &ReleaseFolder, printer: &Printer) {
 }
 
 /// The static programs: in the named folder, or beside this program.
-fn guest_programs(named: Option<&Path>) -> Result<GuestPrograms, Failure> {
+pub(super) fn guest_programs(named: Option<&Path>) -> Result<GuestPrograms, Failure> {
     let folder = match named {
         Some(folder) => folder.to_owned(),
         None => {
@@ -103,9 +104,9 @@ fn guest_programs(named: Option<&Path>) -> Result<GuestPrograms, Failure> {
     Ok(GuestPrograms { agent: read("ampoule-agent")?, init: read("ampoule-init")? })
 }
 
-fn build_failure(error: BuildError, output: &Path) -> Failure {
+pub(super) fn build_failure(error: BuildError, output: &Path) -> Failure {
     let fault = match &error {
-        BuildError::Compose(_) => Fault::Definition,
+        BuildError::Compose(_) | BuildError::Papers(_) | BuildError::Sources(_) => Fault::Definition,
         BuildError::Fetch(FetchError::Corrupted { .. }) => Fault::Trust,
         BuildError::Base(BaseError::Script { .. }) => Fault::Definition,
         _ => Fault::Environment,

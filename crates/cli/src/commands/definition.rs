@@ -21,6 +21,11 @@ pub struct Checked {
 }
 
 impl Checked {
+    /// The text as the maker wrote it.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
     /// Problems that were found later, at their places.
     pub fn problems_failure(&self, problems: &[Problem]) -> Failure {
         problems_failure(problems, &self.file, &self.text)

@@ -9,6 +9,7 @@ use machine::MachineError;
 use crate::args::PackageArgs;
 use crate::error::{Failure, Fault};
 
+pub mod ages;
 pub mod build;
 pub mod check;
 mod definition;
@@ -19,9 +20,11 @@ pub mod inspect;
 pub mod lock;
 pub mod patch;
 pub mod patching;
+pub mod rebuild;
 pub mod release;
 pub mod run;
 pub mod running;
+pub mod sbom;
 pub mod schema;
 pub mod test;
 

@@ -1,10 +1,13 @@
 //! Data as text for people. Pure functions.
 
+pub mod ages;
 pub mod depot;
 pub mod inspection;
 pub mod patch;
 pub mod patching;
+pub mod rebuild;
 pub mod rehearsal;
+pub mod sbom;
 pub mod settings;
 pub mod status;
 
@@ -24,6 +27,14 @@ pub fn table(rows: &[Vec<String>]) -> String {
         format!("{}\n", cells.collect::<Vec<_>>().join("  ").trim_end())
     };
     rows.iter().map(line).collect()
+}
+
+/// A text of a stranger's as it can be shown: no control characters, which a terminal obeys, and no marks that turn the
+/// direction of writing, which show something else than what is there.
+pub fn harmless(text: &str) -> String {
+    let is_turning =
+        |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars().map(|c| if c.is_control() || is_turning(c) { '\u{fffd}' } else { c }).collect()
 }
 
 /// A number with its noun.

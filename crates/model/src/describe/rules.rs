@@ -64,6 +64,25 @@ pub static VERSION: Rule = Rule {
     pattern: Some("^[0-9]+\\.[0-9]+\\.[0-9]+(-[0-9A-Za-z.-]+)?$"),
     holds: syntax::is_version,
 };
+/// SPDX licence expression.
+pub static LICENCE: Rule = Rule {
+    words: "an SPDX licence expression such as \"Apache-2.0 OR MIT\" or \"LicenseRef-Acme\"",
+    pattern: Some("^[A-Za-z0-9.+() -]+$"),
+    holds: |text| {
+        is_line(text) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".+-() ".contains(&byte))
+    },
+};
+/// Package URL.
+pub static PURL: Rule = Rule {
+    words: "a package URL such as \"pkg:generic/acme/shop@1.4.0\"",
+    pattern: Some("^pkg:[a-zA-Z0-9.+-]+/\\S+$"),
+    holds: |text| {
+        let rest = text.strip_prefix("pkg:").and_then(|rest| rest.split_once('/'));
+        is_line(text)
+            && !text.contains(char::is_whitespace)
+            && rest.is_some_and(|(kind, name)| !kind.is_empty() && !name.is_empty())
+    },
+};
 /// Day.
 pub static DATE: Rule = Rule {
     words: "a day that exists, written \"YYYY-MM-DD\"",

@@ -6,7 +6,7 @@ mod content;
 use self::behaviour::{
     HEALTH, PORTS, RESOURCES, SETTINGS, SETTINGS_CHECK, STATE, STATE_FORMAT, TRIM, TRIM_RULES, UPDATES,
 };
-use self::content::{APPLIANCE, BASE, FILES, TEMPLATES, UNITS, USERS};
+use self::content::{APPLIANCE, BASE, COMPONENTS, FILES, SBOM, TEMPLATES, UNITS, USERS};
 use super::{Key, Need, Section, Type};
 
 const fn key(name: &'static str, kind: Type, need: Need, about: &'static str) -> Key {
@@ -45,5 +45,7 @@ pub static SECTIONS: &[&Section] = &[
     &HEALTH,
     &TRIM,
     &TRIM_RULES,
+    &COMPONENTS,
+    &SBOM,
     &RESOURCES,
 ];

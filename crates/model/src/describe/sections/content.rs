@@ -190,3 +190,45 @@ pub(super) static TEMPLATES: Section = Section {
     ],
     example: "[[templates]]\nsource = \"templates/site.conf\"\ntarget = \"/etc/apache2/sites-enabled/site.conf\"\n",
 };
+
+pub(super) static COMPONENTS: Section = Section {
+    name: "components",
+    form: Form::List,
+    need: SectionNeed::Optional,
+    about: "Parts of your files that have a name and a version of their own in the release's list of components (SBOM). Files \
+            that none of them names, and no language package found among them, belong to the application as a whole, with the \
+            appliance's version. The first entry that names a file has it.",
+    tag: None,
+    keys: &[
+        key("name", Type::Text(&LINE), Required, "What it is called."),
+        key("version", Type::Text(&LINE), Required, "Its version, as its maker writes it."),
+        key("licence", Type::Text(&LICENCE), Optional, "SPDX licence expression."),
+        key("supplier", Type::Text(&LINE), Optional, "Who made it. Left out, the vendor."),
+        key("purl", Type::Text(&PURL), Optional, "Package URL, by which scanners know it."),
+        key(
+            "paths",
+            Type::Texts(&PATH_PATTERN),
+            Default("[]"),
+            "Which of your files are its own: patterns of absolute paths in the image; `*` stays inside one name, `**` crosses \
+             folders.",
+        ),
+    ],
+    example: "[[components]]\nname = \"chart.js\"\nversion = \"4.4.1\"\nlicence = \"MIT\"\npurl = \"pkg:npm/chart.js@4.4.1\"\n\
+              paths = [\"/srv/www/js/chart*.js\"]\n",
+};
+
+pub(super) static SBOM: Section = Section {
+    name: "sbom",
+    form: Form::Table,
+    need: SectionNeed::Optional,
+    about: "Lists of components that you bring along.",
+    tag: None,
+    keys: &[key(
+        "merge",
+        Type::Texts(&SOURCE),
+        Default("[]"),
+        "CycloneDX or SPDX documents (JSON) beside the definition, as your own build writes them. Their components are listed \
+         among the release's, marked as your claim.",
+    )],
+    example: "[sbom]\nmerge = [\"app.cdx.json\"]\n",
+};
