@@ -60,6 +60,9 @@ fn run(command: Command, printer: &Arc<Printer>) -> Result<(), Failure> {
         Command::Unhold(args) => commands::patching::unhold(&args, printer),
         Command::Stop(args) => commands::running::stop(&args, printer),
         Command::Inspect(args) => commands::inspect::run(&args, printer),
+        Command::Bulletin(args) => commands::bulletin::bulletin(&args, printer),
+        Command::Diff(args) => commands::bulletin::diff(&args, printer),
+        Command::Explain(args) => commands::explain::run(&args, printer),
         Command::Schema(args) => commands::schema::run(&args, printer),
     }
 }

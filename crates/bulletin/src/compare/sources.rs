@@ -10,7 +10,8 @@ use super::is_present;
 use super::layers::{Layers, source_of, source_version_of};
 use crate::changelog::{self, advisory_name};
 use crate::facts::{
-    Entry, FileChange, Files, Issues, Layer, OwnerKind, PackageChange, SourceChange, Status, Step, Upload,
+    Class, Entry, FileChange, Files, Issues, Layer, OwnerKind, PackageChange, SourceChange, Status, Step,
+    Upload,
 };
 use crate::reach::Reach;
 use crate::side::Side;
@@ -203,8 +204,9 @@ fn upload(entries: &[Entry]) -> Upload {
 /// Counts issues and sorts: fixes first, and what the appliance is made for before what is below it.
 pub fn sort(sources: &mut [SourceChange], issues: &Issues) {
     for source in sources.iter_mut() {
-        let fixed =
-            issues.list.iter().filter(|issue| issue.source == source.name && issue.status == Status::Fixed);
+        let fixed = issues.list.iter().filter(|issue| {
+            issue.source == source.name && issue.status == Status::Fixed && issue.class != Class::Unclear
+        });
         source.fixed = fixed.count();
     }
     sources.sort_by_key(|source| {

@@ -11,6 +11,7 @@ use crate::facts::{
     Class, Files, Issue, Issues, Kind, Layer, OwnerKind, Rollback, SecurityOnly, Severity, SourceChange,
     Status, Step, Topic, TopicId, Upload, Urgency, Verdict,
 };
+use crate::render::{counted, grouped};
 use crate::side::Side;
 
 /// What is concluded from.
@@ -61,6 +62,12 @@ fn fixes<'a>(basis: &'a Basis<'_>) -> impl Iterator<Item = &'a Issue> {
 
 fn is_same(basis: &Basis<'_>) -> bool {
     basis.files.changes.is_empty() && basis.old.uki == basis.new.uki
+}
+
+/// Whether these are two different appliances.
+fn are_two(basis: &Basis<'_>) -> bool {
+    let id = |side: &Side<'_>| side.definition.as_ref().map(|definition| definition.appliance.id());
+    matches!((id(basis.old), id(basis.new)), (Some(old), Some(new)) if old != new)
 }
 
 /// Security uploads that name no issue.
@@ -175,8 +182,13 @@ fn kind(basis: &Basis<'_>, other: &[String]) -> (Kind, Vec<String>) {
     if !unnamed.is_empty() {
         because.push(format!("security uploads that name no issue: {}", list(&unnamed)));
     }
-    because.extend(other.iter().cloned());
     let is_security = !ids.is_empty() || !unnamed.is_empty();
+    match (is_security, other.len()) {
+        (true, 0) => {}
+        (true, _) => because
+            .push("and more than fixes: see what stands against \u{201c}security only\u{201d}".to_owned()),
+        (false, _) => because.extend(other.iter().cloned()),
+    }
     let is_feature =
         basis.topics.iter().any(|topic| {
             matches!(topic.id, TopicId::Settings | TopicId::Network)
@@ -207,6 +219,9 @@ fn is_minor_step(basis: &Basis<'_>) -> bool {
 fn urgency(basis: &Basis<'_>, kind: Kind) -> (Urgency, Vec<String>) {
     if kind == Kind::Nothing {
         return (Urgency::None, vec!["both releases have the same image".into()]);
+    }
+    if are_two(basis) {
+        return (Urgency::None, vec!["no patch leads from one appliance to another".into()]);
     }
     let (mut high, mut soon) = (Vec::new(), Vec::new());
     let heavy: Vec<&Issue> = fixes(basis).filter(|issue| issue.severity >= Some(Severity::High)).collect();
@@ -245,7 +260,7 @@ fn urgency(basis: &Basis<'_>, kind: Kind) -> (Urgency, Vec<String>) {
 }
 
 fn issues_text(count: usize) -> String {
-    if count == 1 { "1 known issue".to_owned() } else { format!("{count} known issues") }
+    counted(count, "known issue", "known issues")
 }
 
 fn sentence(basis: &Basis<'_>, urgency: Urgency, kind: Kind) -> String {
@@ -276,23 +291,25 @@ fn sentence(basis: &Basis<'_>, urgency: Urgency, kind: Kind) -> String {
         _ => new,
     };
     let counts = &basis.issues.counts;
-    let total = counts.fixed + counts.fixed_kernel;
     let served = served(basis);
-    let what = match (total, served.first()) {
-        (0, _) if kind == Kind::Security => "it holds security updates that name no issue".to_owned(),
-        (0, _) => "it fixes no known security issue".to_owned(),
-        (_, Some((source, service, fixed))) if total > *fixed => {
-            format!(
-                "it fixes {total} known security issues, {fixed} of them in {source}, which {service} runs"
-            )
+    let known = |count: usize| match count {
+        1 => "a known security issue".to_owned(),
+        _ => format!("{} known security issues", grouped(count as u64)),
+    };
+    let programs = match served.first() {
+        Some((source, service, fixed)) if counts.fixed > *fixed => {
+            format!("{}, {fixed} of them in {source}, which {service} runs", known(counts.fixed))
         }
-        (_, Some((source, service, _))) => {
-            let issues =
-                if total == 1 { "a known security issue" } else { &format!("{total} known security issues") };
-            format!("it fixes {issues} in {source}, which {service} runs")
-        }
-        (1, None) => "it fixes a known security issue".to_owned(),
-        (_, None) => format!("it fixes {total} known security issues"),
+        Some((source, service, _)) => format!("{} in {source}, which {service} runs", known(counts.fixed)),
+        None => known(counts.fixed),
+    };
+    let kernel = grouped(counts.fixed_kernel as u64);
+    let what = match (counts.fixed, counts.fixed_kernel) {
+        (0, 0) if kind == Kind::Security => "it holds security updates that name no issue".to_owned(),
+        (0, 0) => "it fixes no known security issue".to_owned(),
+        (_, 0) => format!("it fixes {programs}"),
+        (0, _) => format!("it fixes {} in the kernel", known(counts.fixed_kernel)),
+        (..) => format!("it fixes {programs}, and {kernel} more in the kernel"),
     };
     match urgency {
         Urgency::High => format!("Everyone who runs {old} should install {new} within days: {what}."),
@@ -347,6 +364,9 @@ fn security_only(basis: &Basis<'_>, kind: Kind, others: Vec<String>) -> Security
 }
 
 fn way_back(basis: &Basis<'_>) -> Rollback {
+    if are_two(basis) {
+        return Rollback { possible: false, text: "no patch leads from one appliance to another".into() };
+    }
     match (&basis.old.definition, &basis.new.definition) {
         (Some(old), Some(new)) => Rollback {
             possible: rollback(&old.state_format, &new.state_format) != StateRollback::Refused,

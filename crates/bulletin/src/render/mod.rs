@@ -7,4 +7,7 @@ pub mod text;
 mod words;
 
 pub use text::text;
-pub use words::counted;
+pub use words::{counted, grouped};
+
+pub mod html;
+pub use html::html;

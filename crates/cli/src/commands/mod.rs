@@ -10,9 +10,11 @@ use crate::args::PackageArgs;
 use crate::error::{Failure, Fault};
 
 pub mod build;
+pub mod bulletin;
 pub mod check;
 mod definition;
 pub mod depot;
+pub mod explain;
 mod followed;
 pub mod init;
 pub mod inspect;
@@ -23,6 +25,7 @@ pub mod release;
 pub mod run;
 pub mod running;
 pub mod schema;
+mod side;
 pub mod test;
 
 /// The cache that is named, or the user's own.
