@@ -10,6 +10,7 @@
 
 pub mod changelog;
 pub mod compare;
+pub mod explain;
 pub mod facts;
 pub mod feed;
 pub mod gates;
