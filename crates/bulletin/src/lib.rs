@@ -13,6 +13,7 @@ pub mod compare;
 pub mod explain;
 pub mod facts;
 pub mod feed;
+mod foreign;
 pub mod gates;
 pub mod papers;
 pub mod reach;

@@ -22,7 +22,8 @@ struct Found<'a> {
 
 /// Compares all paths.
 pub fn files(old: &Side<'_>, new: &Side<'_>, layers: &Layers<'_>) -> Files {
-    let differences = diff(&old.tree, &new.tree);
+    let mut differences = diff(&old.tree, &new.tree);
+    differences.extend(other_names(old, new, &differences));
     let mut summary = FileSummary::default();
     let is_real = |difference: &&Difference| match difference {
         // Where bytes come from is no difference of the images.
@@ -46,6 +47,26 @@ pub fn files(old: &Side<'_>, new: &Side<'_>, layers: &Layers<'_>) -> Files {
     summary.same = old.tree.entries.len() - touched;
     let (owners, changes) = owned(found, layers, old, new);
     Files { summary, owners, changes }
+}
+
+/// Other names of a changed file: their entries are the same, and what they lead to is not.
+fn other_names(old: &Side<'_>, new: &Side<'_>, known: &[Difference]) -> Vec<Difference> {
+    let known: BTreeSet<&TreePath> = known
+        .iter()
+        .map(|difference| match difference {
+            Difference::Added { path, .. }
+            | Difference::Removed { path, .. }
+            | Difference::Changed { path, .. } => path,
+        })
+        .collect();
+    let links = old.tree.entries.iter().filter(|(_, entry)| matches!(entry.node, Node::HardLink { .. }));
+    links
+        .filter(|(path, _)| !known.contains(path) && old.content(path) != new.content(path))
+        .filter_map(|(path, before)| {
+            let (old, new) = (before.clone(), new.tree.entries.get(path)?.clone());
+            Some(Difference::Changed { path: path.clone(), old, new, aspects: vec![Aspect::Content] })
+        })
+        .collect()
 }
 
 fn found(difference: &Difference) -> Found<'_> {

@@ -44,7 +44,7 @@ pub fn verdict(basis: &Basis<'_>) -> Verdict {
         kind,
         kind_because,
         security_only: security_only(basis, kind, other),
-        restart: if kind == Kind::Nothing { "nothing".into() } else { "the machine, once".into() },
+        restart: restart(basis, kind).to_owned(),
         changed_bytes: basis.files.owners.iter().map(|owner| owner.bytes).sum(),
         download: basis.download,
         rollback: way_back(basis),
@@ -70,13 +70,52 @@ fn are_two(basis: &Basis<'_>) -> bool {
     matches!((id(basis.old), id(basis.new)), (Some(old), Some(new)) if old != new)
 }
 
+/// What a running kernel was given and would not be given again without a start of the machine.
+const GIVEN: [&str; 9] = [
+    "/usr/lib/modules/",
+    "/usr/lib/modprobe.d/",
+    "/usr/lib/modules-load.d/",
+    "/usr/lib/sysctl.d/",
+    "/usr/lib/firmware/",
+    "/etc/modprobe.d/",
+    "/etc/modules-load.d/",
+    "/etc/sysctl.d/",
+    "/etc/sysctl.conf",
+];
+
+/// What has to restart: user space alone where kernel, initrd, command line and what the kernel was given are the same, by the
+/// agent's own rule.
+fn restart(basis: &Basis<'_>, kind: Kind) -> &'static str {
+    let (old, new) = (basis.old, basis.new);
+    if kind == Kind::Nothing {
+        return "nothing";
+    }
+    let is_same = [".linux", ".initrd", ".ucode"].iter().all(|name| old.uki.get(*name) == new.uki.get(*name));
+    let given = |path: &str| GIVEN.iter().any(|prefix| path.starts_with(prefix));
+    let has_given = basis
+        .files
+        .changes
+        .iter()
+        .any(|change| given(&change.path) || change.was.as_deref().is_some_and(given));
+    match is_same && !new.uki.is_empty() && words(old) == words(new) && !has_given {
+        true => "user space alone",
+        false => "the machine, once",
+    }
+}
+
+/// Words of the command line but for the root.
+fn words<'a>(side: &'a Side<'_>) -> Vec<&'a str> {
+    let line = side.command_line.as_deref().unwrap_or_default();
+    line.split_whitespace().filter(|word| !word.starts_with("roothash=")).collect()
+}
+
 /// Security uploads that name no issue.
 fn unnamed<'a>(basis: &'a Basis<'_>) -> impl Iterator<Item = &'a SourceChange> {
     basis.sources.iter().filter(|source| {
         source.upload == Upload::Security
-            && source.fixed == 0
-            && source.files > 0
             && source.step == Step::Newer
+            && !source.touched.is_empty()
+            && source.entries.iter().all(|entry| entry.issues == 0)
     })
 }
 
@@ -117,7 +156,11 @@ fn others(basis: &Basis<'_>) -> Vec<String> {
         others.push(format!("{unknown} changed paths do not say where they come from"));
     }
     let of = |test: &dyn Fn(&&SourceChange) -> bool| -> Vec<&str> {
-        let present = basis.sources.iter().filter(|source| source.files > 0);
+        // An update of which nothing in the image changed changes nothing here.
+        let present = basis.sources.iter().filter(|source| match source.step {
+            Step::Newer => !source.touched.is_empty(),
+            _ => source.files > 0,
+        });
         present.filter(test).map(|source| source.name.as_str()).collect()
     };
     let mut say = |names: Vec<&str>, text: &str| {

@@ -133,7 +133,7 @@ pub struct FileState {
 
 /// What differs inside of a file.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "type")]
+#[serde(rename_all = "kebab-case", rename_all_fields = "kebab-case", tag = "type")]
 pub enum Detail {
     /// A text.
     Text {

@@ -34,6 +34,9 @@ pub struct BulletinArgs {
     /// Write the page to this file
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
+    /// Read disks that Ampoule did not make by mounting them read-only: needs root, and trusts the kernel's drivers with them
+    #[arg(long)]
+    pub mount: bool,
     /// Show every issue, every file and the differences of texts
     #[arg(long)]
     pub all: bool,
@@ -63,6 +66,9 @@ pub struct ExplainArgs {
     /// Earlier releases, to tell since when; repeatable
     #[arg(long, value_name = "RELEASE")]
     pub before: Vec<PathBuf>,
+    /// Read disks that Ampoule did not make by mounting them read-only: needs root, and trusts the kernel's drivers with them
+    #[arg(long)]
+    pub mount: bool,
     /// A file with known issues; repeatable
     #[arg(long, value_name = "FILE")]
     pub feed: Vec<PathBuf>,

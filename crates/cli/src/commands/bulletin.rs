@@ -7,10 +7,10 @@ use bulletin::compare::{Evidence, compare, question};
 use bulletin::feed::{self, FEED_LIMIT, Question};
 use bulletin::gates::{Broken, broken};
 use bulletin::render::text::Extent;
-use bulletin::{Bulletin, Side, render, vex};
+use bulletin::{Bulletin, render, vex};
 use serde_json::json;
 
-use super::side::Opened;
+use super::side::{Opened, Strangers};
 use crate::args::{BulletinArgs, DiffArgs, EvidenceArgs};
 use crate::error::{Failure, Fault};
 use crate::printer::Printer;
@@ -46,9 +46,10 @@ pub fn diff(args: &DiffArgs, printer: &Printer) -> Result<(), Failure> {
 }
 
 fn make(args: &BulletinArgs, printer: &Printer) -> Result<Bulletin, Failure> {
-    let opened = [Opened::open(&args.old)?, Opened::open(&args.new)?];
+    let opened =
+        [Opened::open(&args.old, strangers(args.mount))?, Opened::open(&args.new, strangers(args.mount))?];
     printer.passing("reading both images");
-    let (old, new) = both(&opened)?;
+    let (old, new) = (opened[0].side()?, opened[1].side()?);
     printer.passing("comparing");
     let evidence = evidence(&args.evidence, &question(&old, &new))?;
     let bulletin = compare(&old, &new, &evidence);
@@ -56,9 +57,9 @@ fn make(args: &BulletinArgs, printer: &Printer) -> Result<Bulletin, Failure> {
     Ok(bulletin)
 }
 
-/// Both at once: hashing one leaves a processor idle.
-fn both(opened: &[Opened; 2]) -> Result<(Side<'_>, Side<'_>), Failure> {
-    Ok((opened[0].side()?, opened[1].side()?))
+/// What `--mount` allows.
+pub fn strangers(mount: bool) -> Strangers {
+    if mount { Strangers::Mount } else { Strangers::Refuse }
 }
 
 fn evidence(args: &EvidenceArgs, question: &Question) -> Result<Evidence, Failure> {

@@ -4,7 +4,7 @@ use bulletin::compare::question;
 use bulletin::{Side, explain};
 use serde_json::json;
 
-use super::bulletin::read_feed;
+use super::bulletin::{read_feed, strangers};
 use super::side::Opened;
 use crate::args::ExplainArgs;
 use crate::error::{Failure, Fault};
@@ -12,8 +12,12 @@ use crate::printer::Printer;
 
 /// Explains.
 pub fn run(args: &ExplainArgs, printer: &Printer) -> Result<(), Failure> {
-    let release = Opened::open(&args.release)?;
-    let earlier = args.before.iter().map(|path| Opened::open(path)).collect::<Result<Vec<_>, _>>()?;
+    let release = Opened::open(&args.release, strangers(args.mount))?;
+    let earlier = args
+        .before
+        .iter()
+        .map(|path| Opened::open(path, strangers(args.mount)))
+        .collect::<Result<Vec<_>, _>>()?;
     printer.passing("reading");
     let side = release.side()?;
     let before = earlier.iter().map(Opened::side).collect::<Result<Vec<Side<'_>>, _>>()?;

@@ -5,13 +5,15 @@ use std::io::BufReader;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
+use builder::foreign::Mounted;
 use bulletin::papers::Papers;
 use bulletin::{Side, SideError};
 use debian::Lock;
-use image::ReadAt;
 use image::qcow2::Qcow2;
+use image::{ReadAt, gpt};
 use release::inspect::{Parts, parts_of_disk};
 use release::{ReleaseFolder, Statement, names};
+use tempfile::TempDir;
 
 use super::inspect::{DiskFile, foreign, unreadable};
 use crate::error::{Failure, Fault};
@@ -28,11 +30,28 @@ pub struct Opened {
 enum Kind {
     Folder(Box<ReleaseFolder>),
     Disk(Box<dyn ReadAt>),
+    Foreign(Box<Foreign>),
+}
+
+/// A disk that Ampoule did not make. Dropped in this order: unmounted first, then the folder goes.
+struct Foreign {
+    mounted: Mounted,
+    _folder: TempDir,
+    size: u64,
+}
+
+/// Whether disks of strangers may be mounted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strangers {
+    /// Only what Ampoule's own readers understand.
+    Refuse,
+    /// The kernel's drivers read what ours do not.
+    Mount,
 }
 
 impl Opened {
     /// Opens a release folder or a disk image.
-    pub fn open(path: &Path) -> Result<Self, Failure> {
+    pub fn open(path: &Path, strangers: Strangers) -> Result<Self, Failure> {
         let kind = if path.is_dir() {
             let folder = ReleaseFolder::open(path).map_err(|error| {
                 Failure::from_error(Fault::User, &error)
@@ -41,9 +60,19 @@ impl Opened {
             Kind::Folder(Box::new(folder))
         } else {
             let file = DiskFile::open(path).map_err(|error| unreadable(path, error))?;
-            match Qcow2::is_qcow2(&file) {
-                true => Kind::Disk(Box::new(Qcow2::open(file).map_err(|error| foreign(path, &error))?)),
-                false => Kind::Disk(Box::new(file)),
+            let is_raw = !Qcow2::is_qcow2(&file);
+            let disk: Box<dyn ReadAt> = match is_raw {
+                false => Box::new(Qcow2::open(file).map_err(|error| foreign(path, &error))?),
+                true => Box::new(file),
+            };
+            match (parts_of_disk(&disk).err(), strangers) {
+                (None, _) => Kind::Disk(disk),
+                (Some(_), Strangers::Mount) => Kind::Foreign(Box::new(mount(path, &disk, is_raw)?)),
+                (Some(error), Strangers::Refuse) => {
+                    return Err(foreign(path, &error).hint(
+                        "`--mount`, as root, lets the kernel read a disk that Ampoule did not make, read-only",
+                    ));
+                }
             }
         };
         Ok(Self { path: path.to_owned(), kind })
@@ -56,6 +85,16 @@ impl Opened {
             Kind::Disk(disk) => {
                 let parts = parts_of_disk(disk).map_err(|error| foreign(&self.path, &error))?;
                 self.of_parts(parts)
+            }
+            Kind::Foreign(foreign) => {
+                let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN).get();
+                let read = builder::foreign::read_tree(foreign.mounted.point(), threads);
+                let (tree, contents) =
+                    read.map_err(|error| Failure::from_error(Fault::Environment, &error))?;
+                let mut side = Side::of_tree(&self.path.display().to_string(), tree, Box::new(contents));
+                side.root_size = foreign.size;
+                side.read_dpkg();
+                Ok(side)
             }
         }
     }
@@ -93,4 +132,54 @@ impl Opened {
         }
         Ok(side)
     }
+}
+
+/// Mounts the root of a foreign disk: the partition that says it is one, else the largest; the whole file, where there is no
+/// partition table.
+fn mount(path: &Path, disk: &dyn ReadAt, is_raw: bool) -> Result<Foreign, Failure> {
+    let environment =
+        |error: &(dyn std::error::Error + 'static)| Failure::from_error(Fault::Environment, error);
+    let folder = tempfile::tempdir().map_err(|error| environment(&error))?;
+    let (start, length) = match gpt::Table::read(disk) {
+        Err(_) => (0, disk.size()),
+        Ok((table, _)) => {
+            let root = table.partitions.iter().find(|partition| partition.type_uuid == gpt::TYPE_ROOT);
+            let largest = table.partitions.iter().max_by_key(|partition| partition.length);
+            let found = root.or(largest).ok_or_else(|| {
+                Failure::new(Fault::User, format!("`{}` has an empty partition table", path.display()))
+            })?;
+            (found.start, found.length)
+        }
+    };
+    let point = folder.path().join("root");
+    std::fs::create_dir(&point).map_err(|error| environment(&error))?;
+    let mounted = if is_raw {
+        Mounted::mount(path, start, length, &point)
+    } else {
+        let plain = folder.path().join("partition");
+        copy(disk, start, length, &plain).map_err(|error| unreadable(path, error))?;
+        Mounted::mount(&plain, 0, length, &point)
+    };
+    let mounted = mounted.map_err(|error| {
+        environment(&error)
+            .hint("mounting needs root, a loop device, and a file system that this kernel knows")
+    })?;
+    Ok(Foreign { mounted, _folder: folder, size: length })
+}
+
+/// Copies a part of a disk, leaving holes where it is empty.
+fn copy(disk: &dyn ReadAt, start: u64, length: u64, to: &Path) -> std::io::Result<()> {
+    let file = File::create_new(to)?;
+    file.set_len(length)?;
+    let mut buffer = vec![0; 1 << 20];
+    let mut at = 0;
+    while at < length {
+        let count = (length - at).min(buffer.len() as u64) as usize;
+        disk.read_exact_at(&mut buffer[..count], start + at)?;
+        if buffer[..count].iter().any(|byte| *byte != 0) {
+            std::os::unix::fs::FileExt::write_all_at(&file, &buffer[..count], at)?;
+        }
+        at += count as u64;
+    }
+    Ok(())
 }
