@@ -154,13 +154,15 @@ impl Entry<'_> {
         for sentence in self.sentences() {
             for id in issue_ids(&sentence) {
                 // The first sentence that names it plainly counts; else the first.
-                let is_plain = is_plain(&sentence);
+                let (is_plain, is_elsewhere) = (is_plain(&sentence), is_elsewhere(&sentence));
                 match mentions.iter_mut().find(|mention| mention.id == id) {
                     Some(known) if is_plain && !known.is_plain => {
-                        *known = Mention { id, sentence: shorten(&sentence), is_plain };
+                        *known = Mention { id, sentence: shorten(&sentence), is_plain, is_elsewhere };
                     }
                     Some(_) => {}
-                    None => mentions.push(Mention { id, sentence: shorten(&sentence), is_plain }),
+                    None => {
+                        mentions.push(Mention { id, sentence: shorten(&sentence), is_plain, is_elsewhere });
+                    }
                 }
             }
         }
@@ -177,6 +179,8 @@ pub struct Mention {
     pub sentence: String,
     /// Whether nothing in the sentence speaks against a plain fix.
     pub is_plain: bool,
+    /// Whether the sentence is about other processors only: `[s390x] ...`.
+    pub is_elsewhere: bool,
 }
 
 /// `CVE-` ids in a text, each once, in order.
@@ -196,7 +200,7 @@ pub fn issue_ids(text: &str) -> Vec<String> {
 }
 
 /// Words with which a sentence names an issue for another reason than that it is fixed now.
-const DOUBTS: [&str; 16] = [
+const DOUBTS: [&str; 20] = [
     "revert",
     "regress",
     "follow-up",
@@ -206,7 +210,11 @@ const DOUBTS: [&str; 16] = [
     "not affected",
     "not vulnerable",
     "unaffected",
-    "previous",
+    "previous upload",
+    "previous version",
+    "previous release",
+    "previous fix",
+    "previously",
     "already fixed",
     "changelog",
     "typo",
@@ -219,6 +227,24 @@ fn is_plain(sentence: &str) -> bool {
     let lower = sentence.to_lowercase();
     let is_dropped_patch = (lower.contains("drop") || lower.contains("remove")) && lower.contains("patch");
     !is_dropped_patch && !DOUBTS.iter().any(|doubt| lower.contains(doubt))
+}
+
+/// Debian's kernel marks what is for some processors only, as `[amd64]` or `[arm64,armhf]`.
+const ARCHITECTURES: [&str; 18] = [
+    "alpha", "amd64", "arm64", "armel", "armhf", "arm", "hppa", "i386", "ia64", "loong64", "m68k", "mips",
+    "powerpc", "ppc64el", "riscv64", "s390x", "sh4", "sparc64",
+];
+
+/// Whether a sentence is marked for processors other than amd64, the one that appliances are built for.
+fn is_elsewhere(sentence: &str) -> bool {
+    let Some((marks, _)) = sentence.strip_prefix('[').and_then(|rest| rest.split_once(']')) else {
+        return false;
+    };
+    let marks: Vec<&str> = marks.split([',', ' ', '/']).filter(|mark| !mark.is_empty()).collect();
+    let is_mark =
+        |mark: &&str| ARCHITECTURES.iter().any(|name| mark.trim_start_matches('!').starts_with(name));
+    let is_ours = |mark: &&str| mark.starts_with("amd64") || mark.starts_with("x86") || mark.starts_with('!');
+    !marks.is_empty() && marks.iter().all(is_mark) && !marks.iter().any(is_ours)
 }
 
 fn shorten(sentence: &str) -> String {
@@ -283,6 +309,21 @@ php8.4 (8.4.27-1~deb13u1) trixie; urgency=medium
         let plain: Vec<(&str, bool)> = mentions.iter().map(|it| (it.id.as_str(), it.is_plain)).collect();
         assert_eq!(plain, [("CVE-2026-129538", true), ("CVE-2026-1111", false)]);
         assert_eq!(entries(TEXT)[2].mentions().len(), 2);
+    }
+
+    #[test]
+    fn fixes_for_other_processors_are_told_apart() {
+        let found = [
+            "[s390x] a",
+            "[arm64,armhf] a",
+            "[amd64] a",
+            "[arm64,amd64] a",
+            "[CVE-2026-1] a",
+            "[!arm64] a",
+            "a",
+        ]
+        .map(is_elsewhere);
+        assert_eq!(found, [true, true, false, false, false, false, false]);
     }
 
     #[test]

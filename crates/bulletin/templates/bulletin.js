@@ -2,7 +2,7 @@
 (() => {
   // The page is whole without this program: it only searches, opens and closes.
   const all = (query, within = document) => [...within.querySelectorAll(query)];
-  const find = document.querySelector(".find"), input = find.querySelector("input");
+  const find = document.querySelector(".find"), input = find.querySelector("input"), hits = find.querySelector("output");
   find.hidden = false;
   document.querySelector(".keys").hidden = false;
   const rows = all(".issues tr, .items tr, .rows > li, .same li, .proof tr");
@@ -20,23 +20,27 @@
       before.forEach((open, details) => { details.open = open; });
       lists.clear();
       before.clear();
+      hits.value = "";
       return;
     }
     if (!before.size) groups.forEach((details) => before.set(details, details.open));
-    rows.forEach((row) => row.classList.toggle("miss", !text(row).includes(wanted)));
+    let found = 0;
+    rows.forEach((row) => { found += !row.classList.toggle("miss", !text(row).includes(wanted)); });
     all("pre.paths").forEach((list) => {
       if (!lists.has(list)) lists.set(list, list.textContent);
       const kept = lists.get(list).split("\n").filter((line) => line.toLowerCase().includes(wanted));
+      found += kept.length;
       list.textContent = kept.join("\n");
       list.closest(".more").classList.toggle("miss", !kept.length);
     });
     all(".entry").forEach((entry) => entry.classList.toggle("miss", !text(entry).includes(wanted)));
     all("details.group").forEach((group) => {
-      const inside = all("tr, .rows > li, .more, .entry", group).some((one) => !one.classList.contains("miss") && !one.closest(".more.miss"));
+      const inside = all("tr, .rows > li, .more, .entry", group).some((one) => !one.classList.contains("miss") && !one.closest(".more.miss, tr.miss"));
       const named = text(group.querySelector("summary")).includes(wanted);
       group.classList.toggle("miss", !inside && !named);
       group.open = inside;
     });
+    hits.value = found;
     all(".more, .entry").forEach((details) => { details.open = !details.classList.contains("miss") && !details.closest("td"); });
   };
   let timer;
@@ -45,6 +49,12 @@
   document.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.target === input) {
+      if (event.key === "Enter") {
+        clearTimeout(timer);
+        search();
+        const first = document.querySelector("#issues details.group:not(.miss), section:not(.verdict) details.group:not(.miss), .same li:not(.miss)");
+        if (first) first.scrollIntoView();
+      }
       if (event.key === "Escape") { input.value = ""; search(); input.blur(); }
       return;
     }

@@ -97,3 +97,18 @@ fn a_bulletin_reads_back_what_it_wrote_and_is_the_same_twice() {
     assert_eq!(serde_json::from_str::<bulletin::Bulletin>(&json).expect("reads"), one);
     assert_eq!(html(&one), html(&other));
 }
+
+#[test]
+fn advisories_say_what_the_bulletin_says() {
+    let it = hostile();
+    let csaf = bulletin::render::advisory::csaf(&it).expect("an appliance");
+    assert_eq!(csaf["document"]["tracking"]["id"], "acme-shop-1.0.1");
+    assert_eq!(csaf["vulnerabilities"][0]["cve"], "CVE-2026-1111");
+    assert_eq!(csaf["vulnerabilities"][0]["product_status"]["fixed"][0], "acme/shop@1.0.1");
+    assert_eq!(csaf["vulnerabilities"].as_array().map(Vec::len), Some(1));
+    let atom = bulletin::render::advisory::atom(&it).expect("an appliance");
+    assert!(!atom.contains("<script") && !atom.contains('\u{1b}') && atom.contains("&lt;script&gt;"));
+    let mut none = it;
+    none.new.appliance = None;
+    assert!(bulletin::render::advisory::csaf(&none).is_none());
+}

@@ -18,6 +18,8 @@ struct Heard {
     plain: bool,
     mentioned: bool,
     backwards: bool,
+    /// Every sentence that names it is about other processors.
+    elsewhere: bool,
     /// `(in old, in new)` as feeds say; the later feed does not overrule the earlier one: either is believed.
     feed: Option<(bool, bool)>,
     severity: Option<Severity>,
@@ -73,6 +75,7 @@ pub fn issues(
                 findings: it.findings,
                 severity: it.severity,
                 in_image: match known {
+                    _ if it.elsewhere => false,
                     Some(change) if status == Status::Fixed && change.new.is_some() => {
                         !change.touched.is_empty()
                     }
@@ -126,6 +129,7 @@ fn listen_to_changelog(source: &SourceChange, heard: &mut BTreeMap<(String, Stri
         };
         for mention in read.mentions() {
             let it = heard.entry((source.name.clone(), mention.id)).or_default();
+            it.elsewhere = mention.is_elsewhere && (it.elsewhere || !it.mentioned);
             it.mentioned = true;
             it.plain |= mention.is_plain;
             it.backwards |= source.step == Step::Older;

@@ -205,7 +205,10 @@ fn upload(entries: &[Entry]) -> Upload {
 pub fn sort(sources: &mut [SourceChange], issues: &Issues) {
     for source in sources.iter_mut() {
         let fixed = issues.list.iter().filter(|issue| {
-            issue.source == source.name && issue.status == Status::Fixed && issue.class != Class::Unclear
+            issue.source == source.name
+                && issue.status == Status::Fixed
+                && issue.class != Class::Unclear
+                && issue.in_image
         });
         source.fixed = fixed.count();
     }

@@ -9,5 +9,6 @@ mod words;
 pub use text::text;
 pub use words::{counted, grouped};
 
+pub mod advisory;
 pub mod html;
 pub use html::html;

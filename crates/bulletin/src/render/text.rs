@@ -277,6 +277,9 @@ pub(crate) fn words_of(change: &FileChange) -> String {
 fn sections(elf: &crate::facts::ElfChange) -> Option<String> {
     let mut all: Vec<(i64, &str)> =
         elf.sections.iter().map(|(name, old, new)| (*new as i64 - *old as i64, name.as_str())).collect();
+    if all.iter().any(|(_, name)| !is_note(name)) {
+        all.retain(|(_, name)| !is_note(name));
+    }
     all.sort_by_key(|(delta, name)| (is_note(name), std::cmp::Reverse(delta.abs()), *name != ".text"));
     let word = |(delta, name): &(i64, &str)| match delta {
         0 => format!("{name} other content"),

@@ -34,6 +34,12 @@ pub struct BulletinArgs {
     /// Write the page to this file
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
+    /// Write an advisory for programs, CSAF 2.0, to this file
+    #[arg(long, value_name = "FILE")]
+    pub csaf: Option<PathBuf>,
+    /// Write an Atom entry to this file
+    #[arg(long, value_name = "FILE")]
+    pub atom: Option<PathBuf>,
     /// Read disks that Ampoule did not make by mounting them read-only: needs root, and trusts the kernel's drivers with them
     #[arg(long)]
     pub mount: bool,

@@ -1,7 +1,7 @@
 //! `ampoule bulletin` and `ampoule diff`: what changes from one release to another.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bulletin::compare::{Evidence, compare, question};
 use bulletin::feed::{self, FEED_LIMIT, Question};
@@ -115,13 +115,25 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
 }
 
 fn show(args: &BulletinArgs, bulletin: &Bulletin, printer: &Printer) -> Result<(), Failure> {
-    if let Some(path) = &args.html {
-        fs::write(path, render::html(bulletin)).map_err(|error| Failure {
+    let write = |path: &Option<PathBuf>, text: &dyn Fn() -> Result<String, Failure>| -> Result<(), Failure> {
+        let Some(path) = path else { return Ok(()) };
+        fs::write(path, text()?).map_err(|error| Failure {
             causes: vec![error.to_string()],
             ..Failure::new(Fault::Environment, format!("can not write `{}`", path.display()))
         })?;
         printer.note(&format!("wrote {}", path.display()));
-    }
+        Ok(())
+    };
+    let no_appliance = || {
+        Failure::new(Fault::User, "an advisory is of an appliance, and the new side is none")
+            .hint("compare two releases, or two disks that Ampoule built")
+    };
+    let csaf =
+        || render::advisory::csaf(bulletin).map(|value| format!("{value:#}\n")).ok_or_else(no_appliance);
+    let atom = || render::advisory::atom(bulletin).ok_or_else(no_appliance);
+    write(&args.html, &|| Ok(render::html(bulletin)))?;
+    write(&args.csaf, &csaf)?;
+    write(&args.atom, &atom)?;
     let extent = if args.all { Extent::Whole } else { Extent::Short };
     printer.data(|| render::text(bulletin, extent), || json!(bulletin));
     Ok(())
