@@ -1,7 +1,7 @@
 //! Where a path, a package or an issue comes from, since when, and why it is there. Pure.
 //!
-//! "Why" is followed in the bits: which program links which library. A dependency that is no link - a script, a data
-//! file - is not seen, and then the answer says only whether the maker asked for the package or Debian calls it essential.
+//! "Why" is followed in the bits, which program links which library, and in the packages' dependencies, where the release's
+//! documents tell them.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -160,6 +160,13 @@ fn why(name: &str, side: &Side<'_>, answer: &mut Explanation) {
     if locked.is_some_and(|package| package.essential) {
         answer.say("because", "Debian calls it essential: nothing is configured without it");
     }
+    let needs = side.packages.iter().map(|package| {
+        let needed = side.papers.depends(&package.name).iter().cloned().collect::<BTreeSet<String>>();
+        (package.name.clone(), needed)
+    });
+    if let Some(way) = way(name, side, &needs.collect()) {
+        answer.say("because", format!("needed: {}", way.join(" → ")));
+    }
     let links = links(side);
     if let Some(way) = way(name, side, &links) {
         answer.say("because", format!("linked: {}", way.join(" → ")));
@@ -205,7 +212,7 @@ fn links(side: &Side<'_>) -> BTreeMap<String, BTreeSet<String>> {
     links
 }
 
-/// The shortest chain of links from a package that the definition names; names of one source count together.
+/// The shortest chain from a package that the definition names; packages of one source count together.
 fn way(name: &str, side: &Side<'_>, links: &BTreeMap<String, BTreeSet<String>>) -> Option<Vec<String>> {
     let requested = side.requested();
     let sources: BTreeSet<String> = side

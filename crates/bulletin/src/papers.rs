@@ -4,6 +4,9 @@
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
+use std::sync::Arc;
+
+use serde::Deserialize;
 
 use crate::changelog::{self, CHANGELOG_LIMIT};
 
@@ -12,43 +15,80 @@ pub const ARCHIVE_LIMIT: u64 = 1 << 30;
 /// Most files of the archive.
 pub const FILE_LIMIT: usize = 100_000;
 /// Largest file of the archive that is read.
-pub const DOCUMENT_LIMIT: u64 = 32 << 20;
+pub const DOCUMENT_LIMIT: u64 = 64 << 20;
 
-/// Documents of packages, still packed.
+/// First file of newer archives: one JSON object a line for each package.
+const RECORDS: &str = "packages.jsonl";
+
+/// Documents of packages, as they were shipped: packed one by one in older archives, plain in newer ones.
 #[derive(Clone, Debug, Default)]
 pub struct Papers {
-    /// `(package, file name)` to bytes.
-    documents: BTreeMap<(String, String), Vec<u8>>,
+    /// `(package, file name)` to bytes; equal texts are there once.
+    documents: BTreeMap<(String, String), Arc<Vec<u8>>>,
+    /// Packages to the packages that they need.
+    depends: BTreeMap<String, Vec<String>>,
+}
+
+/// As much of a record as is asked for here.
+#[derive(Deserialize)]
+struct Record {
+    name: String,
+    #[serde(default)]
+    depends: Vec<String>,
 }
 
 impl Papers {
-    /// Reads a tar archive, zstd, of `PACKAGE/NAME`.
+    /// Reads a tar archive, zstd, of `PACKAGE/NAME`. Equal texts may be hard links to the first of them.
     pub fn read(archive: impl Read) -> io::Result<Self> {
         let plain = zstd::Decoder::new(archive)?.take(ARCHIVE_LIMIT);
-        let mut documents = BTreeMap::new();
+        let mut papers = Self::default();
         let mut archive = tar::Archive::new(plain);
-        for entry in archive.entries()? {
+        for (count, entry) in archive.entries()?.enumerate() {
             let entry = entry?;
-            if documents.len() >= FILE_LIMIT {
+            if count >= FILE_LIMIT {
                 return Err(io::Error::other(format!("it has more than {FILE_LIMIT} files")));
             }
             let path = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
-            let Some((package, name)) = path.split_once('/') else { continue };
-            // Licences are the larger half, and a bulletin does not read them.
-            if !name.starts_with("changelog") && !name.starts_with("config-") {
+            let is_link = entry.header().entry_type().is_hard_link();
+            let target = entry.link_name_bytes().map(|name| String::from_utf8_lossy(&name).into_owned());
+            if path == RECORDS {
+                let mut bytes = Vec::new();
+                entry.take(DOCUMENT_LIMIT).read_to_end(&mut bytes)?;
+                papers.depends = depends(&bytes);
                 continue;
             }
-            let key = (package.to_owned(), name.to_owned());
-            let mut bytes = Vec::new();
-            entry.take(DOCUMENT_LIMIT).read_to_end(&mut bytes)?;
-            documents.insert(key, bytes);
+            let key = |path: &str| {
+                path.split_once('/').map(|(package, name)| (package.to_owned(), name.to_owned()))
+            };
+            let Some(place) = key(&path) else { continue };
+            // Licences are the larger half, and a bulletin does not read them.
+            if !place.1.starts_with("changelog") && !place.1.starts_with("config-") {
+                continue;
+            }
+            let bytes = if is_link {
+                target.as_deref().and_then(key).and_then(|target| papers.documents.get(&target).cloned())
+            } else {
+                let mut bytes = Vec::new();
+                entry.take(DOCUMENT_LIMIT).read_to_end(&mut bytes)?;
+                Some(Arc::new(bytes))
+            };
+            // A link to what was not kept leads nowhere.
+            if let Some(bytes) = bytes {
+                papers.documents.insert(place, bytes);
+            }
         }
-        Ok(Self { documents })
+        Ok(papers)
+    }
+
+    /// Packages that a package needs, where the archive tells.
+    pub fn depends(&self, package: &str) -> &[String] {
+        self.depends.get(package).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// Documents found elsewhere: `(package, file name)` to bytes as they were shipped.
     pub fn of(documents: BTreeMap<(String, String), Vec<u8>>) -> Self {
-        Self { documents }
+        let documents = documents.into_iter().map(|(key, bytes)| (key, Arc::new(bytes))).collect();
+        Self { documents, depends: BTreeMap::new() }
     }
 
     /// Whether there are none.
@@ -65,7 +105,7 @@ impl Papers {
             let of_package = self.documents.range(from..).take_while(|((name, _), _)| name == package);
             for ((_, name), bytes) in of_package {
                 if name.starts_with("changelog")
-                    && let Some(text) = unpacked(name, bytes)
+                    && let Some(text) = unpacked(bytes)
                     && !changelog::entries(head(&text)).is_empty()
                 {
                     found.push((!name.starts_with("changelog.Debian"), text));
@@ -97,9 +137,15 @@ pub fn kernel_options(text: &str) -> BTreeMap<String, String> {
     text.lines().filter_map(option).filter(|(name, _)| !is_noise(name)).collect()
 }
 
-fn unpacked(name: &str, bytes: &[u8]) -> Option<String> {
+fn depends(records: &[u8]) -> BTreeMap<String, Vec<String>> {
+    let lines = records.split(|byte| *byte == b'\n');
+    let parsed = lines.filter_map(|line| serde_json::from_slice::<Record>(line).ok());
+    parsed.map(|record| (record.name, record.depends)).collect()
+}
+
+fn unpacked(bytes: &[u8]) -> Option<String> {
     let mut plain = Vec::new();
-    if name.ends_with(".gz") {
+    if bytes.starts_with(&[0x1f, 0x8b]) {
         // A damaged one is as good as a missing one: the bulletin says then that there is no changelog.
         flate2::read::MultiGzDecoder::new(bytes).take(CHANGELOG_LIMIT).read_to_end(&mut plain).ok()?;
     } else {
@@ -140,6 +186,29 @@ mod tests {
         ]));
         assert_eq!(papers.changelogs(["a", "b"]), [entry]);
         assert!(papers.changelogs(["aa"]).is_empty());
+    }
+
+    #[test]
+    fn plain_texts_links_and_records_of_newer_archives_are_read() {
+        let text = "a (1-1) sid; urgency=low\n\n  * Hello\n\n -- A <a@b>  Mon\n";
+        let mut archive = tar::Builder::new(zstd::Encoder::new(Vec::new(), 1).expect("memory"));
+        let mut add = |name: &str, bytes: &[u8]| {
+            let mut header = tar::Header::new_ustar();
+            header.set_size(bytes.len() as u64);
+            archive.append_data(&mut header, name, bytes).expect("memory");
+        };
+        add(RECORDS, b"{\"name\": \"a\", \"depends\": [\"b\"], \"more\": 1}\nnonsense\n");
+        add("a/copyright", b"free");
+        add("a/changelog.Debian", text.as_bytes());
+        let mut header = tar::Header::new_ustar();
+        header.set_entry_type(tar::EntryType::Link);
+        header.set_size(0);
+        archive.append_link(&mut header, "b/changelog.Debian", "a/changelog.Debian").expect("memory");
+        let bytes = archive.into_inner().and_then(zstd::Encoder::finish).expect("memory");
+        let papers = Papers::read(bytes.as_slice()).expect("reads");
+        assert_eq!(papers.changelogs(["b"]), [text]);
+        assert_eq!(papers.depends("a"), ["b"]);
+        assert!(papers.depends("b").is_empty());
     }
 
     #[test]

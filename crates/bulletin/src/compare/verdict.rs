@@ -354,6 +354,11 @@ fn sentence(basis: &Basis<'_>, urgency: Urgency, kind: Kind) -> String {
         (0, _) => format!("it fixes {} in the kernel", known(counts.fixed_kernel)),
         (..) => format!("it fixes {programs}, and {kernel} more in the kernel"),
     };
+    if basis.old.definition.is_none() || basis.new.definition.is_none() {
+        let sources = counted(basis.sources.len(), "source package", "source packages");
+        let files = counted(basis.files.changes.len(), "path", "paths");
+        return format!("{new} differs from {old} in {sources} and {files}: {what}.");
+    }
     match urgency {
         Urgency::High => format!("Everyone who runs {old} should install {new} within days: {what}."),
         Urgency::Soon => {

@@ -50,7 +50,7 @@ pub enum Step {
     Newer,
     /// The new version is lower.
     Older,
-    /// The same source, built again.
+    /// The same source: built again, or other packages of it.
     Rebuilt,
 }
 

@@ -53,7 +53,7 @@ pub fn upload(upload: Upload, step: Step) -> &'static str {
         (Step::Added, _) => "new",
         (Step::Removed, _) => "gone",
         (Step::Older, _) => "goes back",
-        (Step::Rebuilt, _) => "built again",
+        (Step::Rebuilt, _) => "same source",
         (Step::Newer, Upload::Security) => "security",
         (Step::Newer, Upload::Partly) => "security and more",
         (Step::Newer, Upload::Other) => "other",

@@ -60,6 +60,9 @@ pub fn detail(
     }
     let old_bytes = before.and_then(|_| old.bytes(old_path, FILE_LIMIT)).unwrap_or_default();
     let new_bytes = after.and_then(|_| new.bytes(new_path, FILE_LIMIT)).unwrap_or_default();
+    if holds_key(&old_bytes) || holds_key(&new_bytes) {
+        return Some(Detail::Opaque { why: "not shown: it holds a private key".into() });
+    }
     if let Some(change) = both.then(|| elf::change(&old_bytes, &new_bytes)).flatten() {
         return Some(Detail::Elf(change));
     }
@@ -67,4 +70,25 @@ pub fn detail(
         return Some(Detail::Archive(change));
     }
     text::change(&old_bytes, &new_bytes, &mut budget.text)
+}
+
+/// Whether a text holds a private key in PEM, as servers and SSH keep them. Programs that know the words are no keys.
+fn holds_key(bytes: &[u8]) -> bool {
+    let is_text = bytes.starts_with(b"-----BEGIN ") || !bytes.iter().take(8192).any(|byte| *byte == 0);
+    is_text && bytes.windows(KEY_MARK.len()).any(|window| window == KEY_MARK)
+}
+
+/// End of the first line of a private key: `-----BEGIN RSA PRIVATE KEY-----`.
+const KEY_MARK: &[u8] = b" PRIVATE KEY-----\n";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn private_keys_are_never_shown() {
+        let key = concat!("-----BEGIN OPENSSH", " PRIVATE KEY-----\nAAAA\n");
+        assert!(holds_key(key.as_bytes()));
+        assert!(!holds_key(b"\x7fELF\0 PRIVATE KEY-----\n") && !holds_key(b"a text"));
+    }
 }
