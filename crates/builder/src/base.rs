@@ -7,7 +7,7 @@
 //! 3. the directory is renamed. A crash before leaves a directory that the next build removes.
 
 mod cache;
-mod collect;
+pub(crate) mod collect;
 pub(crate) mod error;
 mod origin;
 mod request;

@@ -10,6 +10,7 @@ mod clusters;
 pub mod compose;
 pub mod configure;
 pub mod fetch;
+pub mod foreign;
 pub mod mirror;
 pub mod pack;
 mod package_documents;

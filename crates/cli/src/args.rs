@@ -4,12 +4,14 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+mod bulletin;
 mod depot;
 mod papers;
 mod patch;
 mod patching;
 mod test;
 
+pub use bulletin::{BulletinArgs, DiffArgs, EvidenceArgs, ExplainArgs};
 pub use depot::{DepotAction, DepotArgs, ReleaseArgs};
 pub use papers::{AgesArgs, RebuildArgs, SbomArgs, SbomFormat};
 pub use patch::{MakeArgs, PatchAction, PatchApplyArgs, PatchArgs, ShowArgs};
@@ -146,6 +148,21 @@ pub enum Command {
         after_help = "Examples:\n  ampoule rebuild out/lamp\n  ampoule rebuild out/lamp --attestation lamp.rebuilt --output again"
     )]
     Rebuild(RebuildArgs),
+    /// Show what changes from one release to another: who should act, what it fixes, what else it does
+    #[command(
+        after_help = "Examples:\n  ampoule bulletin out/lamp-1.0.0 out/lamp-1.0.1\n  ampoule bulletin OLD NEW --html bulletin.html --feed tracker.json\n  ampoule bulletin OLD NEW --json"
+    )]
+    Bulletin(BulletinArgs),
+    /// Compare two releases or disk images, and fail when a rule is broken (exit code 7)
+    #[command(
+        after_help = "Examples:\n  ampoule diff old.qcow2 new.qcow2\n  ampoule diff OLD NEW --quiet --fail-on new-setuid,new-port,not-security-only\n  ampoule diff OLD NEW --feed tracker.json --fail-on open-cve=high"
+    )]
+    Diff(DiffArgs),
+    /// Tell where a path, a package or an issue comes from, since when, and why it is there
+    #[command(
+        after_help = "Examples:\n  ampoule explain /usr/lib/x86_64-linux-gnu/libssl.so.3 --release out/lamp\n  ampoule explain openssl --release out/lamp-1.0.1 --before out/lamp-1.0.0\n  ampoule explain CVE-2026-1234 --release out/lamp --feed tracker.json"
+    )]
+    Explain(ExplainArgs),
     /// Print the JSON Schema of appliance.toml, or its reference as Markdown
     Schema(SchemaArgs),
 }

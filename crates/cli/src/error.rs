@@ -17,6 +17,8 @@ pub enum Fault {
     Trust,
     /// The appliance refuses or fails: exit code 6.
     Appliance,
+    /// A change breaks a rule it was to be measured by: exit code 7.
+    Gate,
 }
 
 impl Fault {
@@ -28,6 +30,7 @@ impl Fault {
             Fault::Environment => 4,
             Fault::Trust => 5,
             Fault::Appliance => 6,
+            Fault::Gate => 7,
         }
     }
 
@@ -38,6 +41,7 @@ impl Fault {
             Fault::Environment => "environment",
             Fault::Trust => "trust",
             Fault::Appliance => "appliance",
+            Fault::Gate => "gate",
         }
     }
 }

@@ -63,6 +63,9 @@ fn run(command: Command, printer: &Arc<Printer>) -> Result<(), Failure> {
         Command::Sbom(args) => commands::sbom::run(&args, printer),
         Command::Ages(args) => commands::ages::run(&args, printer),
         Command::Rebuild(args) => commands::rebuild::run(&args, printer),
+        Command::Bulletin(args) => commands::bulletin::bulletin(&args, printer),
+        Command::Diff(args) => commands::bulletin::diff(&args, printer),
+        Command::Explain(args) => commands::explain::run(&args, printer),
         Command::Schema(args) => commands::schema::run(&args, printer),
     }
 }

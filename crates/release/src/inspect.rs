@@ -21,7 +21,7 @@ mod privileges;
 mod units;
 
 pub use accounts::User;
-pub use privileges::{Capability, Privileged};
+pub use privileges::{Capability, Privileged, decode as decode_capabilities};
 pub use units::{UnitFacts, UnitState};
 
 /// Longest text read from an image. Stops an image whose documents would fill memory.

@@ -167,7 +167,8 @@ impl Walk {
     }
 }
 
-fn xattrs(path: &Path) -> Result<BTreeMap<String, Vec<u8>>, BaseError> {
+/// Extended attributes of a path, links not followed.
+pub(crate) fn xattrs(path: &Path) -> Result<BTreeMap<String, Vec<u8>>, BaseError> {
     let mut list = [0; 1024];
     let length = match rustix::fs::llistxattr(path, &mut list[..]) {
         Ok(length) => length,

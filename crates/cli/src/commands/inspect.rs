@@ -73,7 +73,7 @@ fn inspect_failure(subject: &Path, error: InspectError) -> Failure {
 }
 
 /// What is not ours, or damaged: the file is named whatever the error says.
-fn foreign(subject: &Path, error: &(dyn std::error::Error + 'static)) -> Failure {
+pub(super) fn foreign(subject: &Path, error: &(dyn std::error::Error + 'static)) -> Failure {
     let failure = Failure::from_error(Fault::User, error);
     Failure {
         message: format!("can not inspect `{}`", subject.display()),
@@ -83,7 +83,7 @@ fn foreign(subject: &Path, error: &(dyn std::error::Error + 'static)) -> Failure
     .hint("a release folder, or a raw or qcow2 disk that Ampoule built, is expected")
 }
 
-fn unreadable(path: &Path, error: io::Error) -> Failure {
+pub(super) fn unreadable(path: &Path, error: io::Error) -> Failure {
     Failure {
         causes: vec![error.to_string()],
         ..Failure::new(Fault::User, format!("can not read `{}`", path.display()))
@@ -95,13 +95,13 @@ fn parse_path(text: &str) -> Result<TreePath, Failure> {
 }
 
 /// A file read at any offset.
-struct DiskFile {
+pub(super) struct DiskFile {
     file: File,
     size: u64,
 }
 
 impl DiskFile {
-    fn open(path: &Path) -> io::Result<Self> {
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
         let size = file.metadata()?.len();
         Ok(Self { file, size })

@@ -11,9 +11,11 @@ use crate::error::{Failure, Fault};
 
 pub mod ages;
 pub mod build;
+pub mod bulletin;
 pub mod check;
 mod definition;
 pub mod depot;
+pub mod explain;
 mod followed;
 pub mod init;
 pub mod inspect;
@@ -26,6 +28,7 @@ pub mod run;
 pub mod running;
 pub mod sbom;
 pub mod schema;
+mod side;
 pub mod test;
 
 /// The cache that is named, or the user's own.

@@ -101,7 +101,7 @@ pub(super) fn privileged<'a>(
 }
 
 /// Permitted capabilities of `struct vfs_cap_data`: a magic word, then permitted and inheritable words, little-endian.
-fn decode(value: &[u8]) -> Vec<Capability> {
+pub fn decode(value: &[u8]) -> Vec<Capability> {
     let word = |index: usize| {
         let bytes = value.get(index * 4..index * 4 + 4)?;
         Some(u32::from_le_bytes(bytes.try_into().ok()?))
