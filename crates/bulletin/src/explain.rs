@@ -13,6 +13,7 @@ use tree::{Node, Origin, TreePath};
 use crate::changelog;
 use crate::compare::{source_of, source_version_of};
 use crate::feed::Feed;
+use crate::papers::changelogs;
 use crate::reach::{Reach, needed};
 use crate::side::Side;
 
@@ -161,7 +162,8 @@ fn why(name: &str, side: &Side<'_>, answer: &mut Explanation) {
         answer.say("because", "Debian calls it essential: nothing is configured without it");
     }
     let needs = side.packages.iter().map(|package| {
-        let needed = side.papers.depends(&package.name).iter().cloned().collect::<BTreeSet<String>>();
+        let record = side.papers.package(&package.name);
+        let needed = record.map(|record| record.depends.iter().cloned().collect()).unwrap_or_default();
         (package.name.clone(), needed)
     });
     if let Some(way) = way(name, side, &needs.collect()) {
@@ -283,8 +285,8 @@ fn issue(id: &str, side: &Side<'_>, before: &[Side<'_>], feeds: &[Feed]) -> Opti
     }
     for (source, (version, packages)) in &sources {
         let mut seen = BTreeSet::new();
-        for text in side.papers.changelogs(packages.iter().map(|package| package.name.as_str())) {
-            for entry in changelog::entries(&text) {
+        for text in changelogs(&side.papers, packages.iter().map(|package| package.name.as_str())) {
+            for entry in changelog::entries(text) {
                 let mention = entry.mentions().into_iter().find(|mention| mention.id == id);
                 let (name, at) = changelog::advisory_name(entry.source, entry.version);
                 if let Some(mention) = mention

@@ -3,10 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use debian::control::paragraphs;
-use release::documents::PackageFacts;
+use release::documents::{PackageDocuments, PackageFacts};
 use tree::{Node, Origin, TreePath};
 
-use crate::papers::Papers;
 use crate::reach::resolve;
 use crate::side::Side;
 
@@ -59,7 +58,7 @@ impl Side<'_> {
     }
 
     /// Changelogs as they lie in the tree.
-    fn shipped_papers(&self) -> Papers {
+    fn shipped_papers(&self) -> PackageDocuments {
         let (mut documents, mut total) = (BTreeMap::new(), 0);
         for (path, _) in self.below("usr/share/doc") {
             let name = path.name();
@@ -72,7 +71,8 @@ impl Side<'_> {
                 documents.insert((package, name.to_owned()), bytes);
             }
         }
-        Papers::of(documents)
+        // What breaks a limit is as good as missing: the bulletin says then that there are no changelogs.
+        PackageDocuments::of(documents).unwrap_or_default()
     }
 }
 

@@ -12,13 +12,11 @@ use debian::Lock;
 use image::{ReadAt, erofs, uki, verity};
 use model::definition::SEALED_PATH;
 use model::{Definition, Sha256Digest};
-use release::documents::{ORIGINS, Origins, PackageFacts, sealed_path};
+use release::documents::{ORIGINS, Origins, PackageDocuments, PackageFacts, sealed_path};
 use release::inspect::{InspectError, Parts, Verified};
 use release::names;
 use sha2::{Digest, Sha256};
 use tree::{Content, ContentSource, Node, Origin, Tree, TreePath};
-
-use crate::papers::Papers;
 
 /// Longest text that is read from an image. Stops documents that would fill memory.
 pub const TEXT_LIMIT: u64 = 64 << 20;
@@ -75,7 +73,7 @@ pub struct Side<'a> {
     /// The lock it was built from.
     pub lock: Option<Lock>,
     /// Changelogs and kernel options.
-    pub papers: Papers,
+    pub papers: PackageDocuments,
 }
 
 impl<'a> Side<'a> {
@@ -131,7 +129,7 @@ impl<'a> Side<'a> {
             uki: BTreeMap::new(),
             release: None,
             lock: None,
-            papers: Papers::default(),
+            papers: PackageDocuments::default(),
         }
     }
 

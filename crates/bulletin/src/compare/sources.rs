@@ -13,6 +13,7 @@ use crate::facts::{
     Class, Entry, FileChange, Files, Issues, Layer, OwnerKind, PackageChange, SourceChange, Status, Step,
     Upload,
 };
+use crate::papers::changelogs;
 use crate::reach::Reach;
 use crate::side::Side;
 
@@ -158,8 +159,8 @@ fn entries(
 ) -> Vec<Entry> {
     let mut found: Vec<(Version, Entry)> = Vec::new();
     for (side, packages) in sides {
-        for text in side.papers.changelogs(packages.iter().map(|package| package.name.as_str())) {
-            for entry in changelog::entries(&text) {
+        for text in changelogs(&side.papers, packages.iter().map(|package| package.name.as_str())) {
+            for entry in changelog::entries(text) {
                 let (name, version) = advisory_name(entry.source, entry.version);
                 let Ok(version) = version.parse::<Version>() else { continue };
                 let is_known = found.iter().any(|(known, _)| *known == version);

@@ -4,6 +4,8 @@
 
 use std::collections::BTreeSet;
 
+use model::Definition;
+use release::version::Version;
 use update::precheck::{Rollback as StateRollback, rollback, rollback_text};
 
 use super::topics_of;
@@ -83,6 +85,9 @@ const GIVEN: [&str; 9] = [
     "/etc/sysctl.conf",
 ];
 
+/// Present where systemd can restart user space alone: 254 and later.
+const SOFT_REBOOT: &str = "usr/lib/systemd/system/systemd-soft-reboot.service";
+
 /// What has to restart: user space alone where kernel, initrd, command line and what the kernel was given are the same, by the
 /// agent's own rule.
 fn restart(basis: &Basis<'_>, kind: Kind) -> &'static str {
@@ -97,7 +102,9 @@ fn restart(basis: &Basis<'_>, kind: Kind) -> &'static str {
         .changes
         .iter()
         .any(|change| given(&change.path) || change.was.as_deref().is_some_and(given));
-    match is_same && !new.uki.is_empty() && words(old) == words(new) && !has_given {
+    let can_do_it = |side: &Side<'_>| side.text(SOFT_REBOOT).is_some();
+    let is_able = can_do_it(old) && can_do_it(new);
+    match is_able && is_same && !new.uki.is_empty() && words(old) == words(new) && !has_given {
         true => "user space alone",
         false => "the machine, once",
     }
@@ -318,7 +325,8 @@ fn sentence(basis: &Basis<'_>, urgency: Urgency, kind: Kind) -> String {
                 "These are two appliances, {old} and {new}: no patch leads from one to the other."
             );
         }
-        if release::version::compare(&other.appliance.version, &one.appliance.version).is_lt() {
+        let parsed = |of: &Definition| of.appliance.version.parse::<Version>().ok();
+        if parsed(other) < parsed(one) {
             let back = basis.issues.counts.new.unwrap_or_default();
             return match back {
                 0 => format!("{new} is older than {old}: this is a way back."),

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Cursor, Read, Write};
 
 use bulletin::Side;
-use bulletin::papers::Papers;
 use model::Sha256Digest;
+use release::documents::PackageDocuments;
 use release::documents::PackageFacts;
 use sha2::{Digest, Sha256};
 use tree::{Content, ContentSource, Entry, Metadata, Node, Origin, Tree};
@@ -88,7 +88,7 @@ impl Draft {
     pub fn side(&self, label: &str) -> Side<'static> {
         let mut side = Side::of_tree(label, self.tree.clone(), Box::new(self.contents.clone()));
         side.packages = self.packages.clone();
-        side.papers = Papers::of(self.documents.clone());
+        side.papers = PackageDocuments::of(self.documents.clone()).expect("within all limits");
         side.definition = self.definition.clone();
         side
     }

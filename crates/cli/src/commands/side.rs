@@ -6,11 +6,11 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use builder::foreign::Mounted;
-use bulletin::papers::Papers;
 use bulletin::{Side, SideError};
 use debian::Lock;
 use image::qcow2::Qcow2;
 use image::{ReadAt, gpt};
+use release::documents::PackageDocuments;
 use release::inspect::{Parts, parts_of_disk};
 use release::{ReleaseFolder, Statement, names};
 use tempfile::TempDir;
@@ -124,7 +124,8 @@ impl Opened {
         }
         if let Ok(path) = folder.artifact(names::PACKAGE_DOCUMENTS) {
             let file = File::open(&path).map_err(|error| unreadable(&path, error))?;
-            side.papers = Papers::read(BufReader::new(file)).map_err(|error| unreadable(&path, error))?;
+            side.papers = PackageDocuments::read(BufReader::new(file))
+                .map_err(|error| Failure::from_error(Fault::User, &error))?;
         }
         if let Some(definition) = &side.definition {
             let statement = Statement::of(folder.manifest(), definition);

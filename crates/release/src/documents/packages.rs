@@ -142,6 +142,22 @@ impl PackageDocuments {
         Ok(documents)
     }
 
+    /// Texts found elsewhere, in an image whose maker kept no archive: `(package, file name)` to bytes as they were shipped.
+    pub fn of(
+        texts: impl IntoIterator<Item = ((String, String), Vec<u8>)>,
+    ) -> Result<Self, PackageDocumentsError> {
+        let mut documents = Self::default();
+        for ((package, name), bytes) in texts {
+            documents.add(&format!("{package}/{name}"), bytes)?;
+        }
+        Ok(documents)
+    }
+
+    /// Whether there is nothing to read.
+    pub fn is_empty(&self) -> bool {
+        self.texts.is_empty()
+    }
+
     /// All packages, sorted by name. Empty for releases of an Ampoule that kept no records.
     pub fn packages(&self) -> impl Iterator<Item = &PackageRecord> {
         self.records.values()

@@ -98,10 +98,11 @@ const PROTECTIONS: [&str; 16] = [
 ];
 
 fn options_of(side: &Side<'_>) -> Option<BTreeMap<String, String>> {
-    side.papers.kernel_options().or_else(|| {
-        let (path, _) = side.below("boot").find(|(path, _)| path.name().starts_with("config-"))?;
-        Some(kernel_options(&side.text(path.as_str())?))
-    })
+    if let Some((_, text)) = side.papers.kernel_options() {
+        return Some(kernel_options(text));
+    }
+    let (path, _) = side.below("boot").find(|(path, _)| path.name().starts_with("config-"))?;
+    Some(kernel_options(&side.text(path.as_str())?))
 }
 
 /// Parts of the UKI and the boot loader's package.
