@@ -318,7 +318,7 @@ fn sentence(basis: &Basis<'_>, urgency: Urgency, kind: Kind) -> String {
                 "These are two appliances, {old} and {new}: no patch leads from one to the other."
             );
         }
-        if release::version::compare(&other.appliance.version, &one.appliance.version).is_lt() {
+        if is_older(&other.appliance.version, &one.appliance.version) {
             let back = basis.issues.counts.new.unwrap_or_default();
             return match back {
                 0 => format!("{new} is older than {old}: this is a way back."),
@@ -424,4 +424,10 @@ fn way_back(basis: &Basis<'_>) -> Rollback {
             Rollback { possible: false, text: "not known: these are not two releases of an appliance".into() }
         }
     }
+}
+
+/// Whether `one` is an older version than `other`; texts that are no versions have no order.
+fn is_older(one: &str, other: &str) -> bool {
+    let parse = |text: &str| text.parse::<release::version::Version>().ok();
+    parse(one).zip(parse(other)).is_some_and(|(one, other)| one < other)
 }
