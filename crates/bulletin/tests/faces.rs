@@ -79,13 +79,14 @@ fn forty_thousand_changed_files_make_a_page_that_a_browser_can_open() {
     for index in 0..40_000 {
         let path = format!("usr/share/some/folder{}/a-file-with-a-name-{index}", index % 200);
         old.file(&path, format!("{index}").as_bytes(), package_origin("data"));
-        new.file(&path, format!("{index} and \0 more").as_bytes(), package_origin("data"));
+        // Texts, each of which has a difference to show.
+        new.file(&path, format!("{index} and more").as_bytes(), package_origin("data"));
     }
     let it = bulletin_of(&old, &new);
     assert_eq!(it.files.changes.len(), 40_000);
     let page = html(&it);
     assert!(page.len() < 6 << 20, "{} bytes", page.len());
-    assert!(page.matches('<').count() < 3_000, "lines, not rows: {} tags", page.matches('<').count());
+    assert!(page.matches('<').count() < 12_000, "lines, not rows: {} tags", page.matches('<').count());
     assert!(page.contains("a-file-with-a-name-39999"));
 }
 

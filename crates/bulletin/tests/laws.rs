@@ -189,6 +189,19 @@ fn going_back_brings_the_issues_back() {
 }
 
 #[test]
+fn a_patch_that_fixes_and_brings_back_says_both_in_one_sentence() {
+    let (mut old, mut new) = security_update();
+    let text = changelog("pcre2", "10.42-2", "trixie-security", "  * CVE-2026-7777: a loop");
+    old.package("libpcre2", "pcre2", "10.42-2", &text);
+    new.package("libpcre2", "pcre2", "10.42-1", "");
+    let sentence = bulletin_of(&old, &new).verdict.sentence;
+    assert!(
+        sentence.contains("fixes") && sentence.contains("brings 1 known issue that was not there"),
+        "{sentence}"
+    );
+}
+
+#[test]
 fn the_same_release_asks_nobody_to_act() {
     let (old, _) = security_update();
     let it = bulletin_of(&old, &old);

@@ -4,17 +4,22 @@
 
 use std::collections::BTreeSet;
 
-use model::Definition;
-use release::version::Version;
 use update::precheck::{Rollback as StateRollback, rollback, rollback_text};
 
-use super::topics_of;
 use crate::facts::{
-    Class, Files, Issue, Issues, Kind, Layer, OwnerKind, Rollback, SecurityOnly, Severity, SourceChange,
-    Status, Step, Topic, TopicId, Upload, Urgency, Verdict,
+    Class, Files, Issue, Issues, Kind, Layer, Rollback, SecurityOnly, Severity, SourceChange, Status, Step,
+    Topic, TopicId, Upload, Urgency, Verdict,
 };
-use crate::render::{counted, grouped};
+use crate::render::counted;
 use crate::side::Side;
+
+mod others;
+mod restart;
+mod sentence;
+
+use others::others;
+use restart::restart;
+use sentence::sentence;
 
 /// What is concluded from.
 pub struct Basis<'a> {
@@ -72,50 +77,6 @@ fn are_two(basis: &Basis<'_>) -> bool {
     matches!((id(basis.old), id(basis.new)), (Some(old), Some(new)) if old != new)
 }
 
-/// What a running kernel was given and would not be given again without a start of the machine.
-const GIVEN: [&str; 9] = [
-    "/usr/lib/modules/",
-    "/usr/lib/modprobe.d/",
-    "/usr/lib/modules-load.d/",
-    "/usr/lib/sysctl.d/",
-    "/usr/lib/firmware/",
-    "/etc/modprobe.d/",
-    "/etc/modules-load.d/",
-    "/etc/sysctl.d/",
-    "/etc/sysctl.conf",
-];
-
-/// Present where systemd can restart user space alone: 254 and later.
-const SOFT_REBOOT: &str = "usr/lib/systemd/system/systemd-soft-reboot.service";
-
-/// What has to restart: user space alone where kernel, initrd, command line and what the kernel was given are the same, by the
-/// agent's own rule.
-fn restart(basis: &Basis<'_>, kind: Kind) -> &'static str {
-    let (old, new) = (basis.old, basis.new);
-    if kind == Kind::Nothing {
-        return "nothing";
-    }
-    let is_same = [".linux", ".initrd", ".ucode"].iter().all(|name| old.uki.get(*name) == new.uki.get(*name));
-    let given = |path: &str| GIVEN.iter().any(|prefix| path.starts_with(prefix));
-    let has_given = basis
-        .files
-        .changes
-        .iter()
-        .any(|change| given(&change.path) || change.was.as_deref().is_some_and(given));
-    let can_do_it = |side: &Side<'_>| side.text(SOFT_REBOOT).is_some();
-    let is_able = can_do_it(old) && can_do_it(new);
-    match is_able && is_same && !new.uki.is_empty() && words(old) == words(new) && !has_given {
-        true => "user space alone",
-        false => "the machine, once",
-    }
-}
-
-/// Words of the command line but for the root.
-fn words<'a>(side: &'a Side<'_>) -> Vec<&'a str> {
-    let line = side.command_line.as_deref().unwrap_or_default();
-    line.split_whitespace().filter(|word| !word.starts_with("roothash=")).collect()
-}
-
 /// Security uploads that name no issue.
 fn unnamed<'a>(basis: &'a Basis<'_>) -> impl Iterator<Item = &'a SourceChange> {
     basis.sources.iter().filter(|source| {
@@ -124,89 +85,6 @@ fn unnamed<'a>(basis: &'a Basis<'_>) -> impl Iterator<Item = &'a SourceChange> {
             && !source.touched.is_empty()
             && source.entries.iter().all(|entry| entry.issues == 0)
     })
-}
-
-/// What the patch brings besides security fixes.
-fn others(basis: &Basis<'_>) -> Vec<String> {
-    let mut others = Vec::new();
-    let application: usize = basis
-        .files
-        .owners
-        .iter()
-        .filter(|owner| owner.kind == OwnerKind::Maker)
-        .map(|owner| owner.changes)
-        .sum();
-    if application > 0 {
-        let files = if application == 1 { "1 file".to_owned() } else { format!("{application} files") };
-        others.push(format!("the maker's own: {files} of the application changed"));
-    }
-    // The definition and its documents name the version and so differ in every release.
-    let is_documents = |path: &str| {
-        path.starts_with("/usr/lib/ampoule/documents/") || path == "/usr/lib/ampoule/definition.json"
-    };
-    let own = basis.files.changes.iter().filter(|file| {
-        let owner = &basis.files.owners[file.owner];
-        owner.kind == OwnerKind::Generator && owner.name == "ampoule" && !is_documents(&file.path)
-    });
-    let own: Vec<&str> = own.map(|file| file.path.as_str()).collect();
-    if !own.is_empty() {
-        others.push(format!("Ampoule's own parts changed: {}", list(&own)));
-    }
-    let unknown: usize = basis
-        .files
-        .owners
-        .iter()
-        .filter(|owner| owner.kind == OwnerKind::Unknown)
-        .map(|owner| owner.changes)
-        .sum();
-    if unknown > 0 {
-        others.push(format!("{unknown} changed paths do not say where they come from"));
-    }
-    let of = |test: &dyn Fn(&&SourceChange) -> bool| -> Vec<&str> {
-        // An update of which nothing in the image changed changes nothing here.
-        let present = basis.sources.iter().filter(|source| match source.step {
-            Step::Newer => !source.touched.is_empty(),
-            _ => source.files > 0,
-        });
-        present.filter(test).map(|source| source.name.as_str()).collect()
-    };
-    let mut say = |names: Vec<&str>, text: &str| {
-        if !names.is_empty() {
-            others.push(format!("{text}: {}", list(&names)));
-        }
-    };
-    say(of(&|source| source.step == Step::Added), "packages that were not there before");
-    say(of(&|source| source.step == Step::Removed), "packages that are no longer there");
-    say(of(&|source| source.step == Step::Older), "packages that go back to an older version");
-    say(
-        of(&|source| source.step == Step::Newer && source.upload == Upload::Other),
-        "updates that are no security updates",
-    );
-    say(
-        of(&|source| source.step == Step::Newer && source.upload == Upload::Partly),
-        "updates that hold more than security updates",
-    );
-    say(
-        of(&|source| source.step == Step::Newer && source.upload == Upload::Unknown),
-        "updates whose changelog says nothing",
-    );
-    for id in [TopicId::Settings, TopicId::State, TopicId::Health, TopicId::Resources] {
-        if let Some(topic) = topics_of(basis.topics, id).filter(|topic| !topic.items.is_empty()) {
-            others.push(format!("{} changed: {}", topic.title.to_lowercase(), topic.items.len()));
-        }
-    }
-    for topic in basis.topics {
-        let is_wider = matches!(
-            topic.id,
-            TopicId::Privileges | TopicId::Accounts | TopicId::Network | TopicId::Services | TopicId::Timers
-        );
-        let wider: Vec<&str> =
-            topic.items.iter().filter(|item| item.widens).map(|item| item.what.as_str()).collect();
-        if is_wider && !wider.is_empty() {
-            others.push(format!("more than before in {}: {}", topic.title.to_lowercase(), list(&wider)));
-        }
-    }
-    others
 }
 
 fn list(names: &[&str]) -> String {
@@ -311,87 +189,6 @@ fn urgency(basis: &Basis<'_>, kind: Kind) -> (Urgency, Vec<String>) {
 
 fn issues_text(count: usize) -> String {
     counted(count, "known issue", "known issues")
-}
-
-fn sentence(basis: &Basis<'_>, urgency: Urgency, kind: Kind) -> String {
-    let name = |side: &Side<'_>| match &side.definition {
-        Some(definition) => format!("{} {}", definition.appliance.title, definition.appliance.version),
-        None => side.label.clone(),
-    };
-    let (old, new) = (name(basis.old), name(basis.new));
-    if let (Some(one), Some(other)) = (&basis.old.definition, &basis.new.definition) {
-        if one.appliance.id() != other.appliance.id() {
-            return format!(
-                "These are two appliances, {old} and {new}: no patch leads from one to the other."
-            );
-        }
-        let parsed = |of: &Definition| of.appliance.version.parse::<Version>().ok();
-        if parsed(other) < parsed(one) {
-            let back = basis.issues.counts.new.unwrap_or_default();
-            return match back {
-                0 => format!("{new} is older than {old}: this is a way back."),
-                _ => format!("{new} is older than {old}: going back brings {} with it.", issues_text(back)),
-            };
-        }
-    }
-    if kind == Kind::Nothing {
-        return format!("Nobody has to act: {old} and {new} have the same image.");
-    }
-    let new = match (&basis.old.definition, &basis.new.definition) {
-        (Some(_), Some(definition)) => definition.appliance.version.clone(),
-        _ => new,
-    };
-    let counts = &basis.issues.counts;
-    let served = served(basis);
-    let known = |count: usize| match count {
-        1 => "a known security issue".to_owned(),
-        _ => format!("{} known security issues", grouped(count as u64)),
-    };
-    let programs = match served.first() {
-        Some((source, service, fixed)) if counts.fixed > *fixed => {
-            format!("{}, {fixed} of them in {source}, which {service} runs", known(counts.fixed))
-        }
-        Some((source, service, _)) => format!("{} in {source}, which {service} runs", known(counts.fixed)),
-        None => known(counts.fixed),
-    };
-    let kernel = grouped(counts.fixed_kernel as u64);
-    let what = match (counts.fixed, counts.fixed_kernel) {
-        (0, 0) if kind == Kind::Security => "it holds security updates that name no issue".to_owned(),
-        (0, 0) => "it fixes no known security issue".to_owned(),
-        (_, 0) => format!("it fixes {programs}"),
-        (0, _) => format!("it fixes {} in the kernel", known(counts.fixed_kernel)),
-        (..) => format!("it fixes {programs}, and {kernel} more in the kernel"),
-    };
-    if basis.old.definition.is_none() || basis.new.definition.is_none() {
-        let sources = counted(basis.sources.len(), "source package", "source packages");
-        let files = counted(basis.files.changes.len(), "path", "paths");
-        return format!("{new} differs from {old} in {sources} and {files}: {what}.");
-    }
-    match urgency {
-        Urgency::High => format!("Everyone who runs {old} should install {new} within days: {what}."),
-        Urgency::Soon => {
-            format!("Everyone who runs {old} should install {new} in the next maintenance window: {what}.")
-        }
-        Urgency::Routine | Urgency::None => {
-            format!("Whoever runs {old} can install {new} when it suits: {what}.")
-        }
-    }
-}
-
-/// Sources with fixes that a service of the appliance runs: what the maker chose first, then what is nearest to the service.
-fn served<'a>(basis: &Basis<'a>) -> Vec<(&'a str, &'a str, usize)> {
-    let mut served = Vec::new();
-    for source in
-        basis.sources.iter().filter(|source| source.layer != Layer::Kernel && !source.touched.is_empty())
-    {
-        let ids = fixes(basis).filter(|issue| issue.source == source.name).count();
-        let steps: Vec<&str> = source.reached.as_deref().unwrap_or_default().split(" → ").collect();
-        if let (1.., [service, _, ..]) = (ids, steps.as_slice()) {
-            served.push(((source.layer, steps.len()), (source.name.as_str(), *service, ids)));
-        }
-    }
-    served.sort_by_key(|(key, (_, _, ids))| (*key, std::cmp::Reverse(*ids)));
-    served.into_iter().map(|(_, it)| it).collect()
 }
 
 fn security_only(basis: &Basis<'_>, kind: Kind, others: Vec<String>) -> SecurityOnly {

@@ -12,6 +12,8 @@ use crate::facts::{Bulletin, Detail, FileChange, Layer};
 
 /// Rows of one owner; more become lines of a list.
 const ROWS: usize = 60;
+/// Rows with a difference of texts on the whole page; more become lines of a list, and the JSON has their differences.
+const DIFFERENCES: usize = 400;
 /// Lines of differences that are open from the start, of the application's files.
 const OPEN_LINES: usize = 40;
 
@@ -61,7 +63,7 @@ pub fn note(it: &Bulletin) -> String {
 }
 
 pub fn owners(it: &Bulletin) -> Vec<Owner<'_>> {
-    let mut start = 0;
+    let (mut start, mut differences) = (0, DIFFERENCES);
     let mut owners = Vec::new();
     for (index, owner) in it.files.owners.iter().enumerate() {
         // Changes are sorted by owner.
@@ -69,8 +71,11 @@ pub fn owners(it: &Bulletin) -> Vec<Owner<'_>> {
         let changes = &it.files.changes[start..end];
         start = end;
         let (real, same): (Vec<_>, Vec<_>) = changes.iter().partition(|change| is_other(change));
-        let (with_diff, plain): (Vec<_>, Vec<_>) =
-            real.into_iter().partition(|change| matches!(change.detail, Some(Detail::Text { .. })));
+        let (with_diff, plain): (Vec<_>, Vec<_>) = real.into_iter().partition(|change| {
+            let is_text = matches!(change.detail, Some(Detail::Text { .. })) && differences > 0;
+            differences -= usize::from(is_text);
+            is_text
+        });
         let is_application = owner.layer == Layer::Application;
         let mut rows: Vec<Row<'_>> =
             with_diff.into_iter().map(|change| row(change, is_application)).collect();
