@@ -23,12 +23,14 @@ pub type Change = fn(&Path);
 /// The release of a version: `examples/lamp` under another name, and what `change` does to it.
 #[track_caller]
 pub fn release(version: &str, change: Change) -> ReleaseFolder {
+    let _one_at_a_time = locked(version);
     built_release_of(&format!("patched-{version}"), &definition(version, change))
 }
 
 /// As [`release`], with a program of ours replaced by a script: what a maker can not do by a definition.
 #[track_caller]
 pub fn release_with_agent(version: &str, script: &str) -> ReleaseFolder {
+    let _one_at_a_time = locked(version);
     let tools = workspace().join(format!("target/testkit/tools-{version}"));
     fs::create_dir_all(&tools).unwrap_or_else(|error| panic!("can not create {}: {error}", tools.display()));
     let command = ampoule();
@@ -41,6 +43,17 @@ pub fn release_with_agent(version: &str, script: &str) -> ReleaseFolder {
     let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
     fs::set_permissions(&agent, executable).unwrap_or_else(|error| panic!("{}: {error}", agent.display()));
     built_release_by(&tools.join("ampoule"), &format!("patched-{version}"), &definition(version, |_| ()))
+}
+
+/// Keeps other processes from writing the definition anew while it is built.
+#[track_caller]
+fn locked(version: &str) -> File {
+    let folder = workspace().join("target/testkit/definitions");
+    fs::create_dir_all(&folder)
+        .unwrap_or_else(|error| panic!("can not create {}: {error}", folder.display()));
+    let lock = File::create(folder.join(format!("{version}.lock"))).expect("a lock file can be made");
+    lock.lock().expect("the lock can be taken");
+    lock
 }
 
 fn definition(version: &str, change: Change) -> PathBuf {
