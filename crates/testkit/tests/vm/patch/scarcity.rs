@@ -1,4 +1,4 @@
-//! Too little room on data.
+//! Too little: room on data, and speed of the depot.
 
 use std::fs;
 
@@ -6,11 +6,12 @@ use machine::RunOptions;
 use machine::follow::Goal;
 use model::ByteSize;
 use model::control::Call;
-use testkit::depot::DepotServer;
-use testkit::{Bench, BootedAppliance, Suite, http, tools, variant};
+use testkit::depot::{DepotServer, Fault};
+use testkit::variant::{self, patch_object};
+use testkit::{Bench, BootedAppliance, Suite, http, tools};
 
-use super::asking::{apply_call, status, updates, wait, write_note};
-use super::expecting::{NOTE, expect_note};
+use super::asking::{apply_call, stage, status, updates, wait, write_note};
+use super::expecting::{NOTE, expect_note, expect_untouched};
 use super::releases::{first, following, good, unhealthy};
 
 pub fn scarcity(suite: &mut Suite) {
@@ -21,6 +22,22 @@ pub fn scarcity(suite: &mut Suite) {
     let options = RunOptions { data: ByteSize(320 << 20), ..following(&old, &server) };
     let booted = suite.check("it is healthy", || BootedAppliance::boot(&old, &bench.join("vm"), options));
     let Some(it) = booted else { return };
+    let (patch, _) = patch_object(&depot, "1.0.0", "1.0.1");
+    suite.check("law_4_a_depot_that_hardly_moves_is_given_up_with_the_reason", || {
+        server.misbehave(Fault::Slow(64), &patch);
+        let end = stage(&it, "1.0.1");
+        server.behave();
+        expect_untouched(&it, &end, "1.0.0");
+        let reason = end.status.patch.and_then(|patch| patch.reason).unwrap_or_default();
+        assert!(reason.contains("too slow"), "{reason}");
+    });
+    suite.check("a slow depot takes longer, and that is all", || {
+        // Another one than is installed below.
+        server.misbehave(Fault::Slow(2048), &patch_object(&depot, "1.0.0", "1.0.2").0);
+        let end = stage(&it, "1.0.2");
+        server.behave();
+        assert!(end.reached, "{end:?}");
+    });
     suite.check("law_4_a_full_data_disk_never_costs_what_runs", || {
         write_note(&it, NOTE);
         let large = bench.join("large");
