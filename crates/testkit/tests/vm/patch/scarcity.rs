@@ -23,8 +23,9 @@ pub fn scarcity(suite: &mut Suite) {
     let booted = suite.check("it is healthy", || BootedAppliance::boot(&old, &bench.join("vm"), options));
     let Some(it) = booted else { return };
     let (patch, _) = patch_object(&depot, "1.0.0", "1.0.1");
+    // The patch has a thousand bytes.
     suite.check("law_4_a_depot_that_hardly_moves_is_given_up_with_the_reason", || {
-        server.misbehave(Fault::Slow(64), &patch);
+        server.misbehave(Fault::Slow(1), &patch);
         let end = stage(&it, "1.0.1");
         server.behave();
         expect_untouched(&it, &end, "1.0.0");
@@ -33,7 +34,7 @@ pub fn scarcity(suite: &mut Suite) {
     });
     suite.check("a slow depot takes longer, and that is all", || {
         // Another one than is installed below.
-        server.misbehave(Fault::Slow(2048), &patch_object(&depot, "1.0.0", "1.0.2").0);
+        server.misbehave(Fault::Slow(16), &patch_object(&depot, "1.0.0", "1.0.2").0);
         let end = stage(&it, "1.0.2");
         server.behave();
         assert!(end.reached, "{end:?}");
