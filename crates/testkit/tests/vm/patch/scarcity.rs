@@ -3,15 +3,14 @@
 use std::fs;
 
 use machine::RunOptions;
-use machine::follow::Goal;
 use model::ByteSize;
 use model::control::Call;
 use testkit::depot::{DepotServer, Fault};
 use testkit::variant::{self, patch_object};
 use testkit::{Bench, BootedAppliance, Suite, http, tools};
 
-use super::asking::{apply_call, stage, status, updates, wait, write_note};
-use super::expecting::{NOTE, expect_note, expect_untouched};
+use super::asking::{apply_call, refused, stage, updates, write_note};
+use super::expecting::{NOTE, expect_note, expect_running, expect_untouched};
 use super::releases::{first, following, good, unhealthy};
 
 pub fn scarcity(suite: &mut Suite) {
@@ -56,13 +55,10 @@ pub fn scarcity(suite: &mut Suite) {
             let _ = http::request(&["--max-time", "180", "--form", "text=fills", "--form", &form, &url]);
         }
         let before = updates(&it);
-        let mut client = it.running().control().expect("the agent answers");
-        if client.call(apply_call("1.0.1", false)).is_ok() {
-            let end = wait(&it, &before, "1.0.1", &Goal::Confirmed);
-            assert!(end.reached || end.status.patch.is_some_and(|patch| patch.reason.is_some()));
-        }
-        let version = status(&it).version;
-        assert!(["1.0.0", "1.0.1"].contains(&&*version), "{version}");
+        let message = refused(&it, apply_call("1.0.1", false));
+        assert!(message.contains("are needed on the data disk"), "{message}");
+        assert_eq!(updates(&it).slots, before.slots);
+        expect_running(&it, &old);
         expect_note(&it);
     });
     it.kill_power();
