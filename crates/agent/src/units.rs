@@ -9,7 +9,10 @@ use crate::settings::change::{UnitFailure, UnitPlan};
 
 /// How long units may take to restart: systemd's own limit is 90 seconds.
 const RESTART_TIME: Duration = Duration::from_secs(120);
-const QUESTION_TIME: Duration = Duration::from_secs(15);
+/// How long systemd may take to answer.
+pub const QUESTION_TIME: Duration = Duration::from_secs(15);
+/// The agent's own unit.
+const AGENT: &str = "ampoule-agent.service";
 /// A service of type `simple` counts as started before it has read its configuration; it is looked at again after this.
 const SETTLE: Duration = Duration::from_millis(400);
 
@@ -45,6 +48,11 @@ pub fn states(units: &[&str]) -> BTreeMap<String, String> {
     let output =
         process::run(command, None, QUESTION_TIME).map(|finished| finished.output).unwrap_or_default();
     units.iter().map(|unit| (*unit).to_owned()).zip(output.lines().map(str::to_owned)).collect()
+}
+
+/// Whether systemd answers at all: it says of this service, which runs, that it does.
+pub fn is_answering() -> bool {
+    states(&[AGENT]).get(AGENT).is_some_and(|state| state == "active")
 }
 
 /// Runs systemctl; what it printed when it failed.

@@ -38,6 +38,8 @@ use asking::{depot, explain};
 const SETTLED: Duration = Duration::from_secs(15);
 /// How long a check may fail, after its grace, before a trial ends.
 const FAILING: Duration = Duration::from_secs(15);
+/// Questions that systemd may leave without an answer before a trial ends; each waits [`units::QUESTION_TIME`].
+const UNANSWERED: u32 = 3;
 /// Between two looks at a trial, and at the clock.
 const TRIAL_BEAT: Duration = Duration::from_secs(1);
 const BEAT: Duration = Duration::from_secs(30);
@@ -80,6 +82,7 @@ pub(crate) fn run(host: &dyn Host, jobs: &Receiver<Job>) {
         next_check: Instant::now() + with_jitter(FIRST_CHECK),
         healthy_since: None,
         failing_since: None,
+        unanswered: 0,
         told: Instant::now(),
     };
     if let Some((checked, bytes)) = host.updater().files.as_ref().and_then(Files::checked) {
@@ -121,6 +124,8 @@ struct Engine<'a> {
     next_check: Instant,
     healthy_since: Option<Instant>,
     failing_since: Option<Instant>,
+    /// Questions in a row that systemd left without an answer.
+    unanswered: u32,
     told: Instant,
 }
 

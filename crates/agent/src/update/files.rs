@@ -176,8 +176,12 @@ impl Files {
 
     fn replace(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         let working = self.path(&format!("{name}.new"));
-        fs::write(&working, bytes)?;
-        File::open(&working)?.sync_all()?;
+        let written = fs::write(&working, bytes).and_then(|()| File::open(&working)?.sync_all());
+        if let Err(error) = written {
+            // What is torn only takes room on a disk that is full.
+            let _absent = fs::remove_file(&working);
+            return Err(error);
+        }
         fs::rename(&working, self.path(name))?;
         File::open(self.data.join(UPDATE_FOLDER))?.sync_all()
     }

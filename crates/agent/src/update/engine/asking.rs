@@ -59,7 +59,11 @@ pub(super) fn look(host: &dyn Host) -> Result<(), String> {
     if let Some(release) = running.filter(|_| known.is_none()) {
         files.keep_release(updater.own.root_hash, release);
     }
-    files.keep_checked(&checked, &bytes).map_err(|error| format!("the answer can not be kept: {error}"))?;
+    match files.keep_checked(&checked, &bytes) {
+        // It is known until the next start, and what is planned with it is told how much room it needs.
+        Err(error) if !apply::is_full(&error) => return Err(format!("the answer can not be kept: {error}")),
+        _ => {}
+    }
     let mut state = updater.lock();
     (state.index, state.checked, state.running_release) = (Some(index), Some(checked), running);
     Ok(())

@@ -67,7 +67,14 @@ impl Engine<'_> {
             Health::Healthy => {
                 self.failing_since = None;
                 if now - *self.healthy_since.get_or_insert(now) >= SETTLED {
-                    return self.confirm(&life);
+                    if units::is_answering() {
+                        return self.confirm(&life);
+                    }
+                    // Services run on behind a systemd that stands still, and look healthy.
+                    self.unanswered += 1;
+                    if self.unanswered >= UNANSWERED {
+                        return self.give_up(&life, "systemd does not answer");
+                    }
                 }
             }
             Health::Unhealthy => {

@@ -31,9 +31,11 @@ pub fn power_cuts(suite: &mut Suite) {
     }
     suite.check("law_4_a_power_cut_while_it_downloads_leaves_the_old_release", || {
         let it = boot();
-        server.misbehave(Fault::Slow(512), &patch);
+        server.misbehave(Fault::Slow(16), &patch);
         it.call(apply_call("1.0.1", false));
         std::thread::sleep(Duration::from_secs(3));
+        let activity = updates(&it).patch.and_then(|patch| patch.activity);
+        assert_eq!(activity.map(|now| now.step).as_deref(), Some("download"));
         it.kill_power();
         server.behave();
         let it = boot();
@@ -62,7 +64,7 @@ pub fn power_cuts(suite: &mut Suite) {
     });
     suite.check("what a power cut kept from being staged is staged unasked", || {
         let it = boot();
-        server.misbehave(Fault::Slow(512), &patch);
+        server.misbehave(Fault::Slow(16), &patch);
         it.call(Call::Stage { version: Some("1.0.1".into()), again: false });
         std::thread::sleep(Duration::from_secs(3));
         it.kill_power();

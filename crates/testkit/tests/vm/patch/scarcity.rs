@@ -1,16 +1,16 @@
-//! Too little room on data.
+//! Too little: room on data, and speed of the depot.
 
 use std::fs;
 
 use machine::RunOptions;
-use machine::follow::Goal;
 use model::ByteSize;
 use model::control::Call;
-use testkit::depot::DepotServer;
-use testkit::{Bench, BootedAppliance, Suite, http, tools, variant};
+use testkit::depot::{DepotServer, Fault};
+use testkit::variant::{self, patch_object};
+use testkit::{Bench, BootedAppliance, Suite, http, tools};
 
-use super::asking::{apply_call, status, updates, wait, write_note};
-use super::expecting::{NOTE, expect_note};
+use super::asking::{apply_call, refused, stage, updates, write_note};
+use super::expecting::{NOTE, expect_note, expect_running, expect_untouched};
 use super::releases::{first, following, good, unhealthy};
 
 pub fn scarcity(suite: &mut Suite) {
@@ -21,6 +21,23 @@ pub fn scarcity(suite: &mut Suite) {
     let options = RunOptions { data: ByteSize(320 << 20), ..following(&old, &server) };
     let booted = suite.check("it is healthy", || BootedAppliance::boot(&old, &bench.join("vm"), options));
     let Some(it) = booted else { return };
+    let (patch, _) = patch_object(&depot, "1.0.0", "1.0.1");
+    // The patch has a thousand bytes.
+    suite.check("law_4_a_depot_that_hardly_moves_is_given_up_with_the_reason", || {
+        server.misbehave(Fault::Slow(1), &patch);
+        let end = stage(&it, "1.0.1");
+        server.behave();
+        expect_untouched(&it, &end, "1.0.0");
+        let reason = end.status.patch.and_then(|patch| patch.reason).unwrap_or_default();
+        assert!(reason.contains("too slow"), "{reason}");
+    });
+    suite.check("a slow depot takes longer, and that is all", || {
+        // Another one than is installed below.
+        server.misbehave(Fault::Slow(16), &patch_object(&depot, "1.0.0", "1.0.2").0);
+        let end = stage(&it, "1.0.2");
+        server.behave();
+        assert!(end.reached, "{end:?}");
+    });
     suite.check("law_4_a_full_data_disk_never_costs_what_runs", || {
         write_note(&it, NOTE);
         let large = bench.join("large");
@@ -38,13 +55,10 @@ pub fn scarcity(suite: &mut Suite) {
             let _ = http::request(&["--max-time", "180", "--form", "text=fills", "--form", &form, &url]);
         }
         let before = updates(&it);
-        let mut client = it.running().control().expect("the agent answers");
-        if client.call(apply_call("1.0.1", false)).is_ok() {
-            let end = wait(&it, &before, "1.0.1", &Goal::Confirmed);
-            assert!(end.reached || end.status.patch.is_some_and(|patch| patch.reason.is_some()));
-        }
-        let version = status(&it).version;
-        assert!(["1.0.0", "1.0.1"].contains(&&*version), "{version}");
+        let message = refused(&it, apply_call("1.0.1", false));
+        assert!(message.contains("are needed on the data disk"), "{message}");
+        assert_eq!(updates(&it).slots, before.slots);
+        expect_running(&it, &old);
         expect_note(&it);
     });
     it.kill_power();
