@@ -148,7 +148,7 @@ pub enum Command {
         after_help = "Examples:\n  ampoule rebuild out/lamp\n  ampoule rebuild out/lamp --attestation lamp.rebuilt --output again"
     )]
     Rebuild(RebuildArgs),
-    /// Show what changes from one release to another: who should act, what it fixes, what else it does
+    /// Show what changes from one release to another, what it fixes, and who should act
     #[command(
         after_help = "Examples:\n  ampoule bulletin out/lamp-1.0.0 out/lamp-1.0.1\n  ampoule bulletin OLD NEW --html bulletin.html --feed tracker.json\n  ampoule bulletin OLD NEW --json"
     )]

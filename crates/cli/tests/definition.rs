@@ -5,9 +5,10 @@ mod support;
 use support::{ampoule_in, lamp_in};
 use testkit::Bench;
 
-const COMMANDS: [&str; 21] = [
+const COMMANDS: [&str; 28] = [
     "init", "check", "lock", "build", "release", "depot", "test", "run", "status", "settings", "logs",
     "updates", "precheck", "stage", "apply", "rollback", "hold", "unhold", "stop", "inspect", "schema",
+    "patch", "sbom", "ages", "rebuild", "bulletin", "diff", "explain",
 ];
 
 #[test]
