@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use machine::RunOptions;
+use machine::{RunOptions, folder::names as vm_names};
 use model::ByteSize;
 use model::control::Call;
 use testkit::depot::{DepotServer, Fault};
@@ -19,7 +19,8 @@ pub fn scarcity(suite: &mut Suite) {
     let server = DepotServer::start(&depot);
     let bench = Bench::new();
     let options = RunOptions { data: ByteSize(320 << 20), ..following(&old, &server) };
-    let booted = suite.check("it is healthy", || BootedAppliance::boot(&old, &bench.join("vm"), options));
+    let folder = bench.join("vm");
+    let booted = suite.check("it is healthy", || BootedAppliance::boot(&old, &folder, options));
     let Some(it) = booted else { return };
     let (patch, _) = patch_object(&depot, "1.0.0", "1.0.1");
     // The patch has a thousand bytes.
@@ -59,7 +60,16 @@ pub fn scarcity(suite: &mut Suite) {
         assert!(message.contains("are needed on the data disk"), "{message}");
         assert_eq!(updates(&it).slots, before.slots);
         expect_running(&it, &old);
-        expect_note(&it);
     });
-    it.kill_power();
+    suite.check("law_9_a_larger_data_disk_is_all_it_needs", || {
+        it.kill_power();
+        let disk = fs::File::options().write(true).open(folder.join(vm_names::DATA)).expect("a disk");
+        disk.set_len(1 << 30).expect("it can be made larger");
+        let it = BootedAppliance::boot(&old, &folder, following(&old, &server));
+        // The application can not write on a full disk, and says so instead of its notes.
+        expect_note(&it);
+        let end = stage(&it, "1.0.1");
+        assert!(end.reached, "{end:?}");
+        it.kill_power();
+    });
 }
