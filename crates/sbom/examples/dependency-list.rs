@@ -45,7 +45,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             let (name, version, is_local) = key;
             let mut needs: Vec<usize> = needs.iter().map(|it| indices[it]).collect();
             needs.sort_unstable();
-            let source = if *is_local { "local" } else { "crates.io" };
+            let source = if *is_local { "local" } else { concat!("crates", ".io") };
             let mut package =
                 json!({"name": name, "version": version, "source": source, "dependencies": needs});
             if *key == root {

