@@ -140,11 +140,16 @@ type Spoil = (&'static str, fn(&mut Draft));
 #[test]
 fn whatever_else_changes_stands_against_security_only() {
     let (old, new) = security_update();
-    let spoil: [Spoil; 5] = [
+    let spoil: [Spoil; 6] = [
         ("the maker's own", |it| {
             it.file("usr/share/shop/index.html", b"new", maker("index.html"));
         }),
         ("packages that were not there", |it| it.package("evil", "evil", "1", "")),
+        ("as new upstream versions", |it| {
+            let text =
+                changelog("nginx", "1.26.4-1", "trixie-security", "  * New upstream version: CVE-2026-1111");
+            it.package("nginx", "nginx", "1.26.4-1", &text);
+        }),
         ("updates whose changelog says nothing", |it| it.package("nginx", "nginx", "1.28-1", "")),
         ("more than before in setuid", |it| {
             it.file("usr/bin/x", b"x", package_origin("nginx")).metadata.mode = 0o4755

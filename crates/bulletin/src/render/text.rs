@@ -39,7 +39,7 @@ fn head(it: &Bulletin, text: &mut String) {
     text.push_str(&format!("{} → {}\n\n{}\n\n", it.old.name(), it.new.name(), verdict.sentence));
     let mut row = |label: &str, value: &str| text.push_str(&format!("{label:<14}{value}\n"));
     row("kind", words::kind(verdict.kind));
-    let only = if verdict.security_only.proven { "yes, proven" } else { "no" };
+    let only = if verdict.security_only.proven { "yes, proven" } else { "not proven" };
     row(
         "security only",
         &format!("{only}: {}", verdict.security_only.reasons.first().map(String::as_str).unwrap_or_default()),
