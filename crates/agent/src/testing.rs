@@ -1,7 +1,19 @@
 //! Values that tests of this crate share.
 
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::os::fd::OwnedFd;
+
 use model::Definition;
 use model::settings::{Kind, Setting};
+use rustix::net::{AddressFamily, SocketType, bind, getsockname, socket};
+
+/// A port on which nobody listens, and what keeps it from anyone else while the test runs: bound, never listening.
+pub fn silent_port() -> (u16, OwnedFd) {
+    let held = socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
+    bind(&held, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)).expect("a port is free");
+    let address = SocketAddr::try_from(getsockname(&held).expect("bound")).expect("an internet address");
+    (address.port(), held)
+}
 
 /// A definition as sealed, from JSON with only what a test is about.
 pub fn definition(changes: serde_json::Value) -> Definition {

@@ -218,8 +218,7 @@ mod tests {
 
     #[test]
     fn nobody_there_is_told_in_plain_words() {
-        let port =
-            TcpListener::bind("127.0.0.1:0").expect("a port is free").local_addr().expect("bound").port();
+        let (port, _held) = crate::testing::silent_port();
         let error = check(&format!("http://localhost:{port}/"), 200, None, TIME).expect_err("nobody listens");
         assert!(error.ends_with("does not answer: connection refused"), "{error}");
     }

@@ -100,7 +100,8 @@ mod tests {
         let port = listener.local_addr().expect("bound").port();
         let check = check(Probe::Tcp { port });
         assert_eq!(round(std::slice::from_ref(&check), &Accounts::default()), [Ok(())]);
-        drop(listener);
+        let (port, _held) = crate::testing::silent_port();
+        let check = self::check(Probe::Tcp { port });
         let refused = Err(format!("port {port} does not answer: connection refused"));
         assert_eq!(round(std::slice::from_ref(&check), &Accounts::default()), [refused]);
     }
