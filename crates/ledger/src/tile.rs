@@ -79,6 +79,11 @@ impl Tile {
         (width > 0).then_some(Self { level, index, width })
     }
 
+    /// The partial tile of a level. None when its last tile is full, or it has none.
+    pub fn partial(level: Level, size: u64) -> Option<Self> {
+        Self::of(level, level.count(size) / TILE_WIDTH, size)
+    }
+
     /// All tiles and bundles of a tree of `size` leaves that one of `old` leaves does not have, entries first.
     pub fn new_between(old: u64, size: u64) -> impl Iterator<Item = Self> {
         let levels = std::iter::once(Level::Entries).chain((0..LEVELS).map(Level::Hashes));
