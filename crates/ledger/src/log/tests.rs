@@ -122,7 +122,7 @@ fn a_crash_after_any_step_loses_nothing_that_was_promised_and_forks_nothing() {
     let whole = Disk::default();
     assert_eq!(run(&whole, &signer).1, 864);
     let total = whole.steps();
-    assert!(total > 50, "{total} steps");
+    assert!(total > 40, "{total} steps");
     for cut in 0..total {
         let losses = (0..6).map(|seed| Loss::Some(seed * 7 + cut as u64));
         for loss in losses.chain([Loss::Nothing, Loss::Unsynced]) {
