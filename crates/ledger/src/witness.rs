@@ -88,6 +88,16 @@ pub enum WitnessError {
     Signing(#[source] SigningError),
 }
 
+/// What a witness keeps of a log.
+enum Memory {
+    /// It does not follow it.
+    Nothing,
+    /// It was never co-signed.
+    Enrolled,
+    /// The last checkpoint, when it was co-signed, and the bytes of the note.
+    Cosigned { checkpoint: Checkpoint, time: u64, note: Vec<u8> },
+}
+
 /// A witness. Its store MUST have no other writer.
 #[derive(Debug)]
 pub struct Witness<S> {
@@ -146,20 +156,23 @@ impl<S: Store> Witness<S> {
         };
         // Held until the new checkpoint is kept: two requests must not both extend the same one.
         let mut store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut known, mut last) = (None, None);
-        if let Ok(checkpoint) = Checkpoint::parse(request.checkpoint.text())
-            && let Some(log) = self.logs.iter().find(|log| log.origin == checkpoint.origin)
-            && let Some(memory) = self.remembered(&*store, log)?
-        {
-            known = Some(log);
-            last = memory;
-        }
-        let keys = known.map(|log| log.keys.as_slice());
-        let checkpoint = match decide(&request, keys, last.as_ref().map(|(checkpoint, _)| checkpoint)) {
-            Ok(checkpoint) => checkpoint,
-            Err(refusal) => return Ok(refusal.answer()),
+        let followed = Checkpoint::parse(request.checkpoint.text())
+            .ok()
+            .and_then(|checkpoint| self.logs.iter().find(|log| log.origin == checkpoint.origin));
+        let memory = followed.map_or(Ok(Memory::Nothing), |log| self.memory(&store, log))?;
+        let (keys, last) = match (&memory, followed) {
+            (Memory::Enrolled, Some(log)) => (Some(&log.keys), None),
+            (Memory::Cosigned { checkpoint, time, .. }, Some(log)) => {
+                (Some(&log.keys), Some((checkpoint, *time)))
+            }
+            _ => (None, None),
         };
-        let keys = keys.expect("BUG: an unknown log was not refused");
+        let decided = decide(&request, keys.map(Vec::as_slice), last.map(|(checkpoint, _)| checkpoint));
+        let (checkpoint, keys) = match (decided, keys) {
+            (Ok(checkpoint), Some(keys)) => (checkpoint, keys),
+            (Ok(_), None) => unreachable!("BUG: an unknown log was not refused"),
+            (Err(refusal), _) => return Ok(refusal.answer()),
+        };
         if let Some((_, time)) = last.filter(|(_, time)| *time > now) {
             return Err(WitnessError::Clock { origin: checkpoint.origin, now, last: time });
         }
@@ -185,27 +198,19 @@ impl<S: Store> Witness<S> {
             return Ok(Answer::plain(404, "not found\n"));
         };
         let store = self.store.lock().unwrap_or_else(PoisonError::into_inner);
-        match store.read(&memory_path(hash), NOTE_LIMIT)? {
-            // Checked as for a request: damage is not handed on.
-            Some(bytes) if matches!(self.remembered(&*store, log)?, Some(Some(_))) => {
-                Ok(Answer::plain(200, bytes))
-            }
-            _ => Ok(Answer::plain(404, "not found\n")),
+        match self.memory(&store, log)? {
+            Memory::Cosigned { note, .. } => Ok(Answer::plain(200, note)),
+            Memory::Nothing | Memory::Enrolled => Ok(Answer::plain(404, "not found\n")),
         }
     }
 
-    /// What is kept of a log: none when it is not enrolled; then none, or the last checkpoint and when it was co-signed.
-    #[expect(clippy::type_complexity, reason = "two questions with an answer each, read in two places")]
-    fn remembered(
-        &self,
-        store: &S,
-        log: &KnownLog,
-    ) -> Result<Option<Option<(Checkpoint, u64)>>, WitnessError> {
+    /// What is kept of a log.
+    fn memory(&self, store: &S, log: &KnownLog) -> Result<Memory, WitnessError> {
         let Some(bytes) = store.read(&memory_path(&origin_hash(&log.origin)), NOTE_LIMIT)? else {
-            return Ok(None);
+            return Ok(Memory::Nothing);
         };
         if bytes == ENROLLED {
-            return Ok(Some(None));
+            return Ok(Memory::Enrolled);
         }
         let read = || {
             let note = Note::parse(&bytes).ok()?;
@@ -213,7 +218,8 @@ impl<S: Store> Witness<S> {
             let checkpoint = Checkpoint::parse(note.text()).ok()?;
             (checkpoint.origin == log.origin).then_some((checkpoint, time))
         };
-        read().map(|last| Some(Some(last))).ok_or_else(|| WitnessError::Damaged(log.origin.clone()))
+        let (checkpoint, time) = read().ok_or_else(|| WitnessError::Damaged(log.origin.clone()))?;
+        Ok(Memory::Cosigned { checkpoint, time, note: bytes })
     }
 }
 
