@@ -14,6 +14,7 @@
 
 pub mod checkpoint;
 mod encoding;
+pub mod enter;
 pub mod folder;
 pub mod log;
 pub mod merkle;

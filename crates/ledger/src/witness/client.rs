@@ -75,9 +75,21 @@ pub enum ClientError {
     /// Tiles for the proof are missing or damaged.
     #[error("the proof for the witness can not be made")]
     Proof(#[source] AccessError),
+    /// Tiles do not lead to the checkpoint's root: a proof made of them would look like another history.
+    #[error("the log's tiles do not lead to the root of its checkpoint")]
+    Damaged,
     /// What should be co-signed is no checkpoint of this tree.
     #[error("what should be co-signed is no checkpoint")]
     Checkpoint(#[source] CheckpointError),
+}
+
+impl ClientError {
+    /// Whether it shows that the log has another history than the witness saw: never to be tried again, and to be shown to people.
+    pub fn is_evidence(&self) -> bool {
+        // 422 to a proof that was made from the right size, of tiles that lead to the signed root: what the witness co-signed is
+        // no beginning of this tree.
+        matches!(self, Self::Ahead { .. } | Self::Refused { status: 422, .. })
+    }
 }
 
 /// Reads the answer to a request for a checkpoint.
@@ -113,10 +125,14 @@ pub fn cosign(
 ) -> Result<SignatureLine, ClientError> {
     let url = witness.url.as_ref().ok_or(ClientError::NoUrl)?;
     let url = format!("{}/{ADD_CHECKPOINT}", url.trim_end_matches('/'));
-    let new = Checkpoint::parse(checkpoint.text()).map_err(ClientError::Checkpoint)?.size;
+    let Checkpoint { size: new, root, .. } =
+        Checkpoint::parse(checkpoint.text()).map_err(ClientError::Checkpoint)?;
     assert_eq!(new, tree.size(), "BUG: the tree of another checkpoint");
     let mut old = guess.min(new);
     for _ in 0..ATTEMPTS {
+        if tree.roots(old).map_err(ClientError::Proof)?.1 != root {
+            return Err(ClientError::Damaged);
+        }
         let proof = tree.consistency(old).map_err(ClientError::Proof)?;
         let request = AddCheckpoint { old, proof, checkpoint: checkpoint.clone() };
         let answer = transport

@@ -185,7 +185,7 @@ fn a_log_with_two_histories_gets_one_of_them_cosigned() {
         }
         let error =
             cosign(&second.tree(), second.signed(), &bench.party(), 20, &bench).expect_err("is refused");
-        assert!(matches!(error, ClientError::Refused { status: 422, .. }), "{error}");
+        assert!(matches!(error, ClientError::Refused { status: 422, .. }) && error.is_evidence(), "{error}");
     }
 }
 
@@ -293,6 +293,18 @@ fn answers_of_a_witness_that_cheats_are_refused() {
     assert!(matches!(asked(Answer::plain(500, "no")), ClientError::Refused { status: 500, .. }));
     let line = bench.cosigner().cosign("another text\n", 10).expect("co-signs");
     assert!(matches!(asked(Answer::plain(200, line.to_line())), ClientError::Signature(_)));
+}
+
+#[test]
+fn damaged_tiles_are_not_taken_for_another_history() {
+    let (bench, disk) = (Bench::new(), Disk::default());
+    let mut log = Log::create(disk.clone(), &bench.signer()).expect("makes a log");
+    bench.grow(&mut log, "entry", 5);
+    cosign(&log.tree(), log.signed(), &bench.party(), 0, &bench).expect("is co-signed");
+    bench.grow(&mut log, "more", 4);
+    disk.tamper("tile/0/000.p/9", |bytes| bytes[3] ^= 1);
+    let error = cosign(&log.tree(), log.signed(), &bench.party(), 5, &bench).expect_err("is refused");
+    assert!(matches!(error, ClientError::Damaged) && !error.is_evidence(), "{error}");
 }
 
 #[test]
