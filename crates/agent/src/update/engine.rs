@@ -5,7 +5,7 @@ mod install;
 mod trial;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -47,6 +47,8 @@ const BEAT: Duration = Duration::from_secs(30);
 /// all at once.
 const FIRST_CHECK: Duration = Duration::from_secs(180);
 const CHECK_PERIOD: Duration = Duration::from_secs(6 * 3600);
+/// Between two tries to begin a patch again that was cut short, while the depot does not answer.
+const RESUME_PAUSE: Duration = Duration::from_secs(300);
 /// Events of progress are at least this far apart.
 const PROGRESS_PAUSE: Duration = Duration::from_millis(500);
 /// Statements asked for to find out which release runs: a depot with a thousand releases of one version is none.
@@ -235,15 +237,23 @@ impl Engine<'_> {
         }
     }
 
-    /// Begins a patch again that was approved and that a stop of the machine cut short. As far as staged: when the machine
-    /// restarts is for those to say who are there now.
+    /// Begins a patch again that was approved and that a stop of the machine cut short; as far as was asked for.
     fn resume(&mut self) {
         let cut = life::cut_short(&self.updater().lock().history).cloned();
         let Some(cut) = cut else { return };
-        // A depot that does not answer is asked again; a hold of meanwhile counts.
-        let Ok(planned) = plan_for(self.host, Some(&cut.to.version), Again::Yes) else { return };
-        if planned.release.id() == cut.release {
-            self.install_now(&planned, None, "begun again: the machine had stopped while it was written");
+        // A hold of meanwhile counts.
+        match plan_for(self.host, Some(&cut.to.version), Again::Yes) {
+            Ok(planned) if planned.release.id() == cut.release => {
+                self.install_now(
+                    &planned,
+                    cut.restart,
+                    "begun again: the machine had stopped while it was written",
+                );
+            }
+            Err(_) if self.updater().lock().check_failed.is_some() => {
+                self.next_check = Instant::now() + with_jitter(RESUME_PAUSE);
+            }
+            _ => {}
         }
     }
 
