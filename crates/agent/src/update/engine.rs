@@ -13,7 +13,7 @@ use model::control::{Activity, CheckState, Health, LifeStage, Precheck, Restart}
 use model::definition::SettingValues;
 use model::settings::Setting;
 use model::{Definition, Sha256Digest, builtin};
-use release::{IndexedRelease, ObjectRef, PatchRef, Statement};
+use release::{IndexedRelease, ObjectRef, PatchRef, ReleaseId, Statement};
 use update::life::{self, Boot, Life, Record, Side};
 use update::plan::{Again, Question, Wanted};
 use update::precheck::{self, Rollback, Start};
@@ -23,7 +23,7 @@ use super::depot::{DOCUMENT_LIMIT, Depot};
 use super::disk::{Esp, RealWorld, SystemDisk};
 use super::files::{Checked, Files};
 use super::flow::{self, World};
-use super::{Choices, Job, Updater, apply, slots, stage};
+use super::{Choices, Job, Updater, apply, slots, stage, words};
 use crate::init::report::chain;
 use crate::init::snapshots;
 use crate::init::trial::{Mark, RUNTIME_UNITS, TIMER, boot_id, leave_time_limit, trial_seconds};
@@ -271,7 +271,10 @@ impl Engine<'_> {
     fn install_unasked(&mut self, then: Option<Restart>) {
         // Nothing newer, or a hold, is no failure.
         let Ok(planned) = plan_for(self.host, None, Again::No) else { return };
-        self.install_now(&planned, then, "policy automatic");
+        // Until the officers said yes there is nothing to begin, and nothing that failed.
+        if words::admit(self.updater(), &self.host.choices(), planned.release.id(), self.host.now()).is_ok() {
+            self.install_now(&planned, then, "policy automatic");
+        }
     }
 
     fn install_now(&mut self, planned: &Planned, then: Option<Restart>, by: &str) {

@@ -63,7 +63,8 @@ impl Engine<'_> {
             return Err(format!("{}: {}", problem.subject, problem.text));
         }
         self.keep(LifeStage::Verified, base, None)?;
-        self.keep(LifeStage::Approved, base, Some(by.to_owned()))?;
+        let approved = self.admit(base)?.map(|who| format!("{by}; {who}"));
+        self.keep(LifeStage::Approved, base, Some(approved.unwrap_or_else(|| by.to_owned())))?;
         let own = *self.own();
         let files = self.updater().files()?.clone();
         let mut way = planned.patch.clone();
@@ -86,6 +87,11 @@ impl Engine<'_> {
         files.remove_objects(None);
         self.show_slots();
         Ok(())
+    }
+
+    /// Who approved it, where somebody has to; an error when they do not.
+    fn admit(&self, base: &Record) -> Result<Option<String>, String> {
+        words::admit(self.updater(), &self.host.choices(), base.release, self.host.now())
     }
 
     /// The object on data, whole.
@@ -137,6 +143,8 @@ impl Engine<'_> {
 
     pub(super) fn arm(&mut self, planned: &Planned, base: &Record, wanted: Restart) -> Result<(), String> {
         self.act("arm", 0, 0);
+        // They may have changed their minds since it was staged.
+        self.admit(base)?;
         let staged = self.updater().files()?.uki();
         let (restart, why) = self.restart_into(&base.to.root_hash, wanted, |_| Ok(staged));
         let record = self.record(LifeStage::Armed, base, Some(why));
