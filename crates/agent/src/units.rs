@@ -58,7 +58,8 @@ pub fn is_answering() -> bool {
 /// Runs systemctl; what it printed when it failed.
 pub fn systemctl(arguments: &[&str], time: Duration) -> Result<(), String> {
     let mut command = Command::new("systemctl");
-    command.args(arguments);
+    // Whoever asks for a restart of the machine gets it, also when a next root is there.
+    command.args(arguments).env("SYSTEMCTL_SKIP_AUTO_SOFT_REBOOT", "1");
     match process::run(command, None, time) {
         Ok(finished) if finished.is_success() => Ok(()),
         Ok(finished) => Err(finished.explain()),

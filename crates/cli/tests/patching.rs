@@ -90,6 +90,7 @@ fn offer() -> Offer {
         notes: Some("Security fixes.".into()),
         download: 7 << 20,
         full: false,
+        approval: None,
     }
 }
 

@@ -18,10 +18,16 @@ pub const POLICY: &str = "update-policy";
 pub const WINDOW: &str = "update-window";
 /// Most characters of [`WINDOW`].
 pub const WINDOW_LIMIT: u32 = 60;
+/// Public keys of those who have to approve, one a line.
+pub const OFFICERS: &str = "update-officers";
+/// How many of them have to.
+pub const APPROVALS: &str = "update-approvals";
+/// What approvals for a part of the appliances are made for.
+pub const GROUP: &str = "update-group";
 /// A time of day in the pattern of [`WINDOW`]. Which words are days is for `update::window` to say.
 const TIME: &str = "([01][0-9]|2[0-3]):[0-5][0-9]";
 /// All of them.
-pub const NAMES: [&str; 5] = [DEPOT, DEPOT_CERTIFICATE, CHANNEL, POLICY, WINDOW];
+pub const NAMES: [&str; 8] = [DEPOT, DEPOT_CERTIFICATE, CHANNEL, POLICY, WINDOW, OFFICERS, APPROVALS, GROUP];
 
 /// [`POLICY`]: a person asks for each patch.
 pub const MANUAL: &str = "manual";
@@ -94,7 +100,29 @@ fn settings(updates: &Updates) -> Vec<Setting> {
         },
     );
     window.optional = true;
-    vec![depot, certificate, channel, policy, window]
+    let mut officers = setting(
+        OFFICERS,
+        "Officers",
+        "Public keys of those who have to approve a release before it is installed, one a line, as `ampoule keys show` prints them. \
+         Without them nobody has to.",
+        Kind::Text { max_length: Some(16 << 10) },
+    );
+    officers.optional = true;
+    let mut approvals = setting(
+        APPROVALS,
+        "Approvals",
+        "How many of the officers have to approve a release.",
+        Kind::Integer { min: Some(1), max: Some(32) },
+    );
+    approvals.default = Some(Value::Integer(1));
+    let mut group = setting(
+        GROUP,
+        "Group",
+        "A name that officers use to approve a release for a part of their appliances.",
+        Kind::String { pattern: Some("[A-Za-z0-9._-]+".into()), min_length: None, max_length: Some(64) },
+    );
+    group.optional = true;
+    vec![depot, certificate, channel, policy, window, officers, approvals, group]
 }
 
 #[cfg(test)]

@@ -14,6 +14,9 @@ use crate::settings::Setting;
 use crate::suggest::nearest;
 use crate::template::{TEMPLATE_LIMIT, Template, locate, variable};
 
+/// Longest file of what an appliance trusts: it is in every image, and read before anything is believed.
+const TRUST_LIMIT: usize = 16 << 10;
+
 /// What lies at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -57,6 +60,13 @@ pub fn check(parsed: &Parsed, surroundings: &dyn Surroundings) -> Vec<Problem> {
     }
     for (index, document) in definition.sbom.merge.iter().enumerate() {
         check.source(&format!("sbom.merge[{index}]"), document, &[Kind::File]);
+    }
+    for (key, source) in
+        definition.trust.iter().flat_map(|it| [("root", Some(&it.root)), ("ledger", it.ledger.as_ref())])
+    {
+        if let Some(source) = source {
+            check.trusted(&format!("trust.{key}"), source);
+        }
     }
     check.problems
 }
@@ -126,6 +136,20 @@ impl Check<'_> {
             }
         }
         false
+    }
+
+    /// A file of what the appliance trusts: all of it is sealed into each image.
+    fn trusted(&mut self, path: &str, source: &str) {
+        if !self.source(path, source, &[Kind::File]) {
+            return;
+        }
+        match self.surroundings.read(source) {
+            Ok(bytes) if bytes.len() <= TRUST_LIMIT => {}
+            Ok(_) => {
+                self.report(path, format!("`{source}` is longer than {TRUST_LIMIT} bytes"), None);
+            }
+            Err(error) => self.report(path, format!("`{source}` can not be read: {error}"), None),
+        }
     }
 
     fn template(&mut self, path: &str, template: &definition::Template) {

@@ -31,6 +31,8 @@ fn files(template: &str) -> Files {
         ("bin/job", ""),
         ("units/shop.service", ""),
         ("templates/site.conf", template),
+        ("trust/root.json", "{}"),
+        ("trust/ledger.policy", ""),
     ];
     Files(files.into_iter().map(|(path, text)| (path.to_owned(), text.as_bytes().to_vec())).collect())
 }
@@ -53,9 +55,28 @@ fn missing_files_are_reported_at_the_line_that_names_them() {
     let parsed = parse(FULL).expect("it is right");
     let problems = check(&parsed, &Files(BTreeMap::new()));
     let texts: Vec<_> = problems.iter().map(|problem| &FULL[problem.span.clone()]).collect();
-    assert_eq!(texts, ["\"site\"", "\"bin/job\"", "\"units/shop.service\"", "\"templates/site.conf\""]);
+    let named = [
+        "site",
+        "bin/job",
+        "units/shop.service",
+        "templates/site.conf",
+        "trust/root.json",
+        "trust/ledger.policy",
+    ];
+    assert_eq!(texts, named.map(|name| format!("\"{name}\"")));
     let folder = Files([("templates/site.conf/x".to_owned(), Vec::new())].into());
     assert!(check(&parsed, &folder).iter().any(|problem| problem.message.contains("is a folder")));
+}
+
+#[test]
+fn what_is_trusted_fits_into_every_image() {
+    let mut files = files("");
+    files.0.insert("trust/root.json".into(), vec![b' '; TRUST_LIMIT + 1]);
+    let problems = check(&parse(FULL).expect("it is right"), &files);
+    assert!(
+        problems.iter().any(|problem| problem.message.contains("longer than 16384 bytes")),
+        "{problems:?}"
+    );
 }
 
 #[test]

@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 use crate::settings::Value;
 
 pub use patching::{
-    Activity, Finding, Hold, LifeEntry, LifeStage, Offer, PatchLife, Precheck, Restart, Slot, SlotRole,
-    UpdateState, UpdateStatus,
+    Activity, ApprovalState, Finding, Hold, LifeEntry, LifeStage, Offer, OfficerWord, PatchLife, Precheck,
+    Restart, Slot, SlotRole, UpdateState, UpdateStatus,
 };
 
 /// Name of the virtio serial port.
@@ -100,6 +100,13 @@ pub enum Call {
         /// The hold on every release when absent.
         version: Option<String>,
     },
+    /// Gives the appliance an officer's word: a signed note. Answered with [`Answer::Updates`]; one that nobody known has signed is a refusal.
+    Word {
+        /// The note.
+        note: String,
+    },
+    /// All words of officers. Answered with [`Answer::Words`].
+    Words,
     /// What happened to patches, newest first. Answered with [`Answer::UpdateHistory`].
     UpdateHistory,
     /// Clean stop. Answered with [`Answer::Done`] before it begins.
@@ -164,6 +171,8 @@ pub enum Answer {
     Precheck(Precheck),
     /// Steps in the lives of patches, newest first.
     UpdateHistory(Vec<LifeEntry>),
+    /// Oldest first.
+    Words(Vec<OfficerWord>),
     /// Done, nothing to tell.
     Done,
 }

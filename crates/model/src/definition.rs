@@ -15,6 +15,13 @@ pub const SEALED_PATH: &str = "usr/lib/ampoule/definition.json";
 /// The folder of the template texts in the image; the file's name is the template's index, four digits.
 pub const SEALED_TEMPLATES: &str = "usr/lib/ampoule/templates";
 
+/// The folder of what the appliance trusts, in the image.
+pub const SEALED_TRUST: &str = "usr/lib/ampoule/trust";
+/// Names of the files in it: the root of the maker's roles, and the ledger's policy.
+pub const TRUST_ROOT: &str = "root.json";
+/// See [`TRUST_ROOT`].
+pub const TRUST_LEDGER: &str = "ledger.policy";
+
 /// Everything a maker declares about an appliance.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -45,6 +52,9 @@ pub struct Definition {
     /// `[updates]`
     #[serde(default)]
     pub updates: Updates,
+    /// `[trust]`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trust: Option<Trust>,
     /// `[[health]]`
     pub health: Vec<HealthCheck>,
     /// `[trim]`
@@ -328,6 +338,25 @@ pub struct TrimRule {
     pub except: Vec<String>,
     /// Packages whose files are removed, all of them.
     pub packages: Vec<String>,
+}
+
+/// Whom the appliance believes what it is offered. Files beside the definition.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Trust {
+    /// The root of the maker's roles (TUF).
+    pub root: String,
+    /// The ledger's key, its witnesses and how many of them are needed.
+    pub ledger: Option<String>,
+}
+
+impl Trust {
+    /// Each file beside the definition, with its name in [`SEALED_TRUST`].
+    pub fn files(&self) -> impl Iterator<Item = (&String, &'static str)> {
+        [(Some(&self.root), TRUST_ROOT), (self.ledger.as_ref(), TRUST_LEDGER)]
+            .into_iter()
+            .filter_map(|(source, name)| Some((source?, name)))
+    }
 }
 
 /// A part of the maker's files that has a name and a version of its own in the list of components.

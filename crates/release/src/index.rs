@@ -168,6 +168,14 @@ pub fn index_path(appliance: &str, channel: &str) -> String {
     format!("appliances/{appliance}/{channel}.json")
 }
 
+/// Longest list of officers' notes on one release in bytes. Stops a depot from filling an appliance's memory.
+pub const WORDS_LIMIT: u64 = 1 << 20;
+
+/// Where a depot has what officers say of a release: a list of signed notes as JSON, relative to the depot's root.
+pub fn words_path(appliance: &str, release: ReleaseId) -> String {
+    format!("appliances/{appliance}/approvals/{release}.json")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

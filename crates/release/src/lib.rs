@@ -5,6 +5,7 @@
 //!
 //! Laws: a folder that carries `release.json` is complete; what is incomplete is called `OUT.partial-N`.
 
+pub mod approval;
 pub mod attestation;
 pub mod documents;
 pub mod draft;

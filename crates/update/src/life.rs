@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use model::Sha256Digest;
-use model::control::{LifeEntry, LifeStage};
+use model::control::{LifeEntry, LifeStage, Restart};
 use model::definition::StateFormat;
 use release::ReleaseId;
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,9 @@ pub struct Record {
     /// The kernel's boot id when it was written: tells whether the machine has restarted since.
     #[serde(default)]
     pub boot: String,
+    /// How the machine is to restart into it once it is staged; `None`: staging is all that was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub restart: Option<Restart>,
 }
 
 /// One end of a patch.
@@ -121,7 +124,7 @@ pub fn set_aside(records: &[Record]) -> BTreeSet<ReleaseId> {
 const RESUMES: usize = 3;
 
 /// The end of a patch that somebody had approved and that a stop of the machine cut short, so that it may be begun again
-/// unasked. A failure of its own was recorded in the boot in which it was approved.
+/// unasked, as far as was asked for. A failure of its own was recorded in the boot in which it was approved.
 pub fn cut_short(records: &[Record]) -> Option<&Record> {
     let last = records.last().filter(|last| last.stage == LifeStage::Failed)?;
     let is_cut = |pair: &&[Record]| {
@@ -198,6 +201,7 @@ pub(crate) mod tests {
             from: side("1.0.0", 1),
             reason: reason.map(str::to_owned),
             boot: "first".to_owned(),
+            restart: None,
         }
     }
 

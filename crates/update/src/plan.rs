@@ -66,6 +66,7 @@ impl Plan<'_> {
             notes: self.release.notes.clone(),
             download: self.patch.object.size,
             full: self.patch.from.is_none(),
+            approval: None,
         }
     }
 }

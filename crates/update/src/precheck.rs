@@ -46,7 +46,7 @@ impl Default for Rates {
 }
 
 /// Everything that decides.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Subject<'a> {
     /// The release and what has to be downloaded.
     pub offer: &'a Offer,
@@ -58,6 +58,8 @@ pub struct Subject<'a> {
     pub running: &'a Definition,
     /// Values that somebody gave, by name.
     pub values: &'a SettingValues,
+    /// Who approved it, where somebody has to; or why it may not be installed.
+    pub approval: Result<Option<String>, String>,
     /// How the appliance was started.
     pub start: Start,
     /// Whether user space alone can restart into the release.
@@ -83,6 +85,7 @@ pub struct Subject<'a> {
 /// Judges.
 pub fn precheck(subject: &Subject<'_>) -> Precheck {
     let mut problems = Vec::new();
+    problems.extend(approval(subject));
     problems.extend(start(subject));
     problems.extend(space(subject));
     problems.extend(memory(subject));
@@ -173,6 +176,11 @@ fn finding(subject: &str, text: String, resolution: Option<&str>) -> Finding {
 
 fn mebibytes(bytes: u64) -> String {
     format!("{} MiB", bytes.div_ceil(1 << 20))
+}
+
+fn approval(subject: &Subject<'_>) -> Option<Finding> {
+    let why = subject.approval.as_ref().err()?;
+    Some(finding("approval", why.clone(), Some("an officer says it with `ampoule approve`")))
 }
 
 fn start(subject: &Subject<'_>) -> Option<Finding> {
@@ -347,6 +355,7 @@ mod tests {
             notes: None,
             download: 8 << 20,
             full: false,
+            approval: None,
         }
     }
 
@@ -377,6 +386,7 @@ mod tests {
                 settings: Some(&self.settings),
                 running: &self.running,
                 values: &self.values,
+                approval: Ok(None),
                 start: Start::Loader,
                 restart: Restart::Machine,
                 data_free: 1 << 30,

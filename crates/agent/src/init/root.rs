@@ -118,6 +118,15 @@ pub fn mount_verified(
     })
 }
 
+/// Whether a root is mounted at a place.
+pub fn is_mounted(root_hash: &Sha256Digest, place: &Path) -> bool {
+    let name = rustix::fs::stat(place).map(|found| {
+        let (major, minor) = (rustix::fs::major(found.st_dev), rustix::fs::minor(found.st_dev));
+        fs::read_to_string(format!("/sys/dev/block/{major}:{minor}/dm/name")).unwrap_or_default()
+    });
+    name.is_ok_and(|name| name.trim_end() == mapping_name(root_hash))
+}
+
 /// Takes the mapping of a root away that is not mounted any more.
 pub fn forget(root_hash: &Sha256Digest) -> std::io::Result<()> {
     sys::devmapper::remove(Path::new(CONTROL), &mapping_name(root_hash))

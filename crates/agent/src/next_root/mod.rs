@@ -7,9 +7,12 @@
 //! that has been gone already, and the trial proves what is new.
 //!
 //! Whatever fails on the way ends in a restart of the machine: the boot loader knows of the patch before user space stops.
+//!
+//! The next root stays mounted from the decision on, so that what is read ahead of it ([`warm`]) is still in memory when services start.
 
 mod enter;
 mod likeness;
+mod warm;
 
 use std::fs;
 use std::io;
@@ -37,8 +40,8 @@ pub fn is_supported() -> bool {
     Path::new("/").join(SOFT_REBOOT).exists()
 }
 
-/// What keeps user space from restarting alone into the staged root `to`; `None` when nothing does. `running` and `staged`
-/// are the UKIs of both.
+/// What keeps user space from restarting alone into the staged root `to`; `None` when nothing does, and then that root stays
+/// mounted at [`PLACE`]. `running` and `staged` are the UKIs of both.
 pub fn obstacle(to: &Sha256Digest, running: &Path, staged: &Path) -> io::Result<Option<&'static str>> {
     if !is_supported() {
         return Ok(Some("this systemd restarts the machine only"));
@@ -46,13 +49,21 @@ pub fn obstacle(to: &Sha256Digest, running: &Path, staged: &Path) -> io::Result<
     if let Some(part) = likeness::different_start(running, staged)? {
         return Ok(Some(part));
     }
-    let sealed = Sealed::running()?;
-    let next = Sealed::next(to)?;
-    if !next.place.join(SOFT_REBOOT).exists() {
-        return Ok(Some("its systemd restarts the machine only"));
-    }
-    let is_same = likeness::is_same_for_kernel(&sealed.place, &next.place)?;
-    Ok((!is_same).then_some("it gives the kernel other modules or parameters"))
+    let (sealed, next) = (Sealed::running()?, Path::new(PLACE));
+    mount_next(to, next)?;
+    let found = if !next.join(SOFT_REBOOT).exists() {
+        Some("its systemd restarts the machine only")
+    } else if !likeness::is_same_for_kernel(&sealed.0, next)? {
+        Some("it gives the kernel other modules or parameters")
+    } else {
+        None
+    };
+    Ok(found)
+}
+
+/// Reads of the next root what the running one has in memory, at most `budget` bytes. Without it the same happens later.
+pub fn read_ahead(budget: u64) {
+    let _later = Sealed::running().and_then(|sealed| warm::warm(&sealed.0, Path::new(PLACE), budget));
 }
 
 /// Makes the next soft reboot one into `to`. `units` is the folder of units that live as long as the kernel runs.
@@ -82,39 +93,37 @@ pub fn take_back(units: &Path) {
     }
 }
 
-/// A root without anything over it, as long as this lives.
-struct Sealed {
-    place: PathBuf,
-    mapped: Option<Sha256Digest>,
+/// Lets go of a next root that is not wanted any more: a restart of the machine would be one of user space otherwise.
+pub fn let_go(root_hash: &Sha256Digest) {
+    let _not_mounted = unmount(PLACE, UnmountFlags::DETACH);
+    let _not_mapped = root::forget(root_hash);
 }
 
+/// The running root without anything over it, as long as this lives.
+struct Sealed(PathBuf);
+
 impl Sealed {
-    /// The running one: its `/etc` without what is rendered.
+    /// Its `/etc` without what is rendered.
     fn running() -> io::Result<Sealed> {
         let place = PathBuf::from("/run/ampoule/sealed");
         make_directories(&place)?;
         mount_bind("/", &place)?;
-        Ok(Sealed { place, mapped: None })
-    }
-
-    /// The staged one.
-    fn next(root_hash: &Sha256Digest) -> io::Result<Sealed> {
-        let place = PathBuf::from("/run/ampoule/staged");
-        mount_next(root_hash, &place)?;
-        Ok(Sealed { place, mapped: Some(*root_hash) })
+        Ok(Sealed(place))
     }
 }
 
 impl Drop for Sealed {
     fn drop(&mut self) {
         // What stays is taken away before it is mounted the next time.
-        let _busy = unmount(&self.place, UnmountFlags::DETACH);
-        let _busy = self.mapped.map(|root_hash| root::forget(&root_hash));
+        let _busy = unmount(&self.0, UnmountFlags::DETACH);
     }
 }
 
-/// Mounts a root of the system disk, verified.
+/// Mounts a root of the system disk, verified; one that is there already stays.
 fn mount_next(root_hash: &Sha256Digest, place: &Path) -> io::Result<()> {
+    if root::is_mounted(root_hash, place) {
+        return Ok(());
+    }
     let partitions = root::find_now(root_hash).map_err(|failure| told(&failure))?;
     let _none_of_an_earlier_try = unmount(place, UnmountFlags::DETACH);
     let _none_of_an_earlier_try = root::forget(root_hash);

@@ -78,6 +78,14 @@ fn call(app: &App, call: Call) -> Outcome {
             held(app, app.updates.hold(Hold { version, reason, since: boot::now() }))
         }
         Call::Unhold { version } => held(app, app.updates.unhold(version.as_deref())),
+        Call::Word { note } => {
+            let choices = lock(&app.summary).choices.clone();
+            held(app, patching::words::hear(&app.updates, &choices, &note).map(drop))
+        }
+        Call::Words => {
+            let choices = lock(&app.summary).choices.clone();
+            Outcome::Ok(Answer::Words(patching::words::all(&app.updates, &choices)))
+        }
         Call::UpdateHistory => Outcome::Ok(Answer::UpdateHistory(app.updates.history())),
         Call::PowerOff => stop("poweroff"),
         Call::Reboot => stop("reboot"),

@@ -248,7 +248,15 @@ impl patching::Host for App {
             Restart::Shortest => "soft-reboot",
             Restart::Machine => "reboot",
         };
-        units::systemctl(&["--no-block", verb], STOP_TIME)
+        let asked = units::systemctl(&["--no-block", verb], STOP_TIME);
+        if asked.is_err() && restart == Restart::Machine && !units::is_answering() {
+            // Nobody is left who could stop the services: what they have not written is lost as in a power cut.
+            rustix::fs::sync();
+            rustix::system::reboot(rustix::system::RebootCommand::Restart).map_err(|error| {
+                format!("systemd does not answer, and the kernel does not restart: {error}")
+            })?;
+        }
+        asked
     }
 }
 

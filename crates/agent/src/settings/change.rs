@@ -18,12 +18,14 @@ use model::definition::SettingValues;
 use model::settings::Setting;
 use model::settings::validate::{Violation, read_value, unknown_setting, validate_document};
 
+use update::approval::Officers;
 use update::window::Window;
 
 use super::former;
 use super::pairs;
 use super::resolve::Effective;
 use super::store::{Layers, Store, Version};
+use crate::init::report::chain;
 use crate::render::{RenderedFile, Renderer};
 
 /// What a change does to the running system.
@@ -156,7 +158,7 @@ impl Settings {
         for (name, text) in changes {
             let settings = &self.renderer.definition.settings;
             let value = match settings.iter().find(|setting| &setting.name == name) {
-                Some(setting) => check_window(name, text).and_then(|()| read_value(setting, text)),
+                Some(setting) => check_own(name, text).and_then(|()| read_value(setting, text)),
                 None => Err(unknown_setting(settings, name)),
             };
             layers.customer.insert(name.clone(), value.map_err(|violation| refusal(&violation))?);
@@ -287,23 +289,24 @@ impl Settings {
 
     fn render(&self, effective: &Effective) -> Result<Vec<RenderedFile>, String> {
         let files: Result<Vec<_>, _> = self.renderer.templates(effective.values()).into_iter().collect();
-        let mut files = files.map_err(|error| crate::init::report::chain(&error))?;
+        let mut files = files.map_err(|error| chain(&error))?;
         let image = crate::render::ImageNetwork::look(std::path::Path::new("/"));
         files.extend(self.renderer.own_files(effective.values(), image));
         Ok(files)
     }
 }
 
-/// Windows that the pattern of the setting lets through and that never open: an unknown day, or no time between the two.
-fn check_window(name: &str, text: &str) -> Result<(), Violation> {
-    if name != builtin::WINDOW {
-        return Ok(());
-    }
-    text.parse::<Window>().map(drop).map_err(|why| Violation::Refused {
-        setting: name.to_owned(),
-        value: Some(text.chars().take(builtin::WINDOW_LIMIT as usize).collect()),
-        rule: why.to_string(),
-    })
+/// What the rules of the built-in settings let through and what means nothing: a window with an unknown day, or no time between the two;
+/// officers without keys.
+fn check_own(name: &str, text: &str) -> Result<(), Violation> {
+    let rule = match name {
+        builtin::WINDOW => text.parse::<Window>().err().map(|why| why.to_string()),
+        // How many of them are needed is another setting, and may be changed after this one.
+        builtin::OFFICERS => Officers::parse(text, 0).err().map(|why| chain(&why)),
+        _ => None,
+    };
+    let value = || Some(text.chars().take(builtin::WINDOW_LIMIT as usize).collect());
+    rule.map_or(Ok(()), |rule| Err(Violation::Refused { setting: name.to_owned(), value: value(), rule }))
 }
 
 fn refusal(violation: &Violation) -> Refusal {

@@ -3,6 +3,7 @@
 //! Every block of `unsafe` in Ampoule is in this folder.
 
 pub mod addresses;
+pub mod cached;
 pub mod devmapper;
 pub mod ioctl;
 pub mod namespace;

@@ -8,7 +8,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use model::Sha256Digest;
-use release::index::{INDEX_LIMIT, Index, IndexError, ObjectRef, index_path, object_path};
+use release::ReleaseId;
+use release::index::{
+    INDEX_LIMIT, Index, IndexError, ObjectRef, WORDS_LIMIT, index_path, object_path, words_path,
+};
 use release::statement::{STATEMENT_LIMIT, Statement, StatementError};
 use sha2::{Digest, Sha256};
 use ureq::Agent;
@@ -135,6 +138,15 @@ impl Depot {
         let bytes = self.document(object, STATEMENT_LIMIT)?;
         let url = self.object_url(object);
         Statement::parse(&bytes).map_err(|source| DepotError::Statement { url, source })
+    }
+
+    /// Notes of officers on a release, none of them checked.
+    pub fn words(&self, appliance: &str, release: ReleaseId) -> Result<Vec<String>, DepotError> {
+        let url = format!("{}/{}", self.url, words_path(appliance, release));
+        let bytes = self.small(&url, WORDS_LIMIT)?;
+        let broken =
+            |error: serde_json::Error| DepotError::Silent { url: url.clone(), why: error.to_string() };
+        serde_json::from_slice(&bytes).map_err(broken)
     }
 
     /// A small object, whole.

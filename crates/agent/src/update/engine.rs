@@ -5,7 +5,7 @@ mod install;
 mod trial;
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use model::control::{Activity, CheckState, Health, LifeStage, Precheck, Restart}
 use model::definition::SettingValues;
 use model::settings::Setting;
 use model::{Definition, Sha256Digest, builtin};
-use release::{IndexedRelease, ObjectRef, PatchRef, Statement};
+use release::{IndexedRelease, ObjectRef, PatchRef, ReleaseId, Statement};
 use update::life::{self, Boot, Life, Record, Side};
 use update::plan::{Again, Question, Wanted};
 use update::precheck::{self, Rollback, Start};
@@ -23,7 +23,7 @@ use super::depot::{DOCUMENT_LIMIT, Depot};
 use super::disk::{Esp, RealWorld, SystemDisk};
 use super::files::{Checked, Files};
 use super::flow::{self, World};
-use super::{Choices, Job, Updater, apply, slots, stage};
+use super::{Choices, Job, Updater, apply, slots, stage, words};
 use crate::init::report::chain;
 use crate::init::snapshots;
 use crate::init::trial::{Mark, RUNTIME_UNITS, TIMER, boot_id, leave_time_limit, trial_seconds};
@@ -47,6 +47,8 @@ const BEAT: Duration = Duration::from_secs(30);
 /// all at once.
 const FIRST_CHECK: Duration = Duration::from_secs(180);
 const CHECK_PERIOD: Duration = Duration::from_secs(6 * 3600);
+/// Between two tries to begin a patch again that was cut short, while the depot does not answer.
+const RESUME_PAUSE: Duration = Duration::from_secs(300);
 /// Events of progress are at least this far apart.
 const PROGRESS_PAUSE: Duration = Duration::from_millis(500);
 /// Statements asked for to find out which release runs: a depot with a thousand releases of one version is none.
@@ -235,15 +237,23 @@ impl Engine<'_> {
         }
     }
 
-    /// Begins a patch again that was approved and that a stop of the machine cut short. As far as staged: when the machine
-    /// restarts is for those to say who are there now.
+    /// Begins a patch again that was approved and that a stop of the machine cut short; as far as was asked for.
     fn resume(&mut self) {
         let cut = life::cut_short(&self.updater().lock().history).cloned();
         let Some(cut) = cut else { return };
-        // A depot that does not answer is asked again; a hold of meanwhile counts.
-        let Ok(planned) = plan_for(self.host, Some(&cut.to.version), Again::Yes) else { return };
-        if planned.release.id() == cut.release {
-            self.install_now(&planned, None, "begun again: the machine had stopped while it was written");
+        // A hold of meanwhile counts.
+        match plan_for(self.host, Some(&cut.to.version), Again::Yes) {
+            Ok(planned) if planned.release.id() == cut.release => {
+                self.install_now(
+                    &planned,
+                    cut.restart,
+                    "begun again: the machine had stopped while it was written",
+                );
+            }
+            Err(_) if self.updater().lock().check_failed.is_some() => {
+                self.next_check = Instant::now() + with_jitter(RESUME_PAUSE);
+            }
+            _ => {}
         }
     }
 
@@ -261,7 +271,10 @@ impl Engine<'_> {
     fn install_unasked(&mut self, then: Option<Restart>) {
         // Nothing newer, or a hold, is no failure.
         let Ok(planned) = plan_for(self.host, None, Again::No) else { return };
-        self.install_now(&planned, then, "policy automatic");
+        // Until the officers said yes there is nothing to begin, and nothing that failed.
+        if words::admit(self.updater(), &self.host.choices(), planned.release.id(), self.host.now()).is_ok() {
+            self.install_now(&planned, then, "policy automatic");
+        }
     }
 
     fn install_now(&mut self, planned: &Planned, then: Option<Restart>, by: &str) {

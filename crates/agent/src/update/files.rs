@@ -14,12 +14,15 @@ use update::journal::{self, JOURNAL_LIMIT};
 use update::life::Record;
 use update::precheck::Rates;
 
+use super::words::{WORD_LIMIT, WORDS_LIMIT};
 use crate::init::snapshots::UPDATE_FOLDER;
 use crate::init::state::make_directories;
 use crate::init::trial::{JOURNAL, read_journal};
 
 /// Most holds: a program that holds in a loop must not fill the disk.
 const HOLD_LIMIT: usize = 100;
+/// Longest file of words: all that are kept, each escaped.
+const WORDS_FILE_LIMIT: u64 = 2 * (WORDS_LIMIT * WORD_LIMIT) as u64;
 /// Downloads begin with it.
 const OBJECT: &str = "object-";
 
@@ -111,6 +114,19 @@ impl Files {
             return Err(io::Error::other(format!("at most {HOLD_LIMIT} releases can be held")));
         }
         self.save("holds.json", &holds)
+    }
+
+    /// Notes of officers. That there are none is not the same as that they can not be read: a no may be among them.
+    pub fn words(&self) -> Result<Vec<String>, String> {
+        match read_text(&self.path("words.json"), WORDS_FILE_LIMIT).map_err(|error| error.to_string())? {
+            text if text.is_empty() => Ok(Vec::new()),
+            text => serde_json::from_str(&text).map_err(|error| error.to_string()),
+        }
+    }
+
+    /// Keeps them.
+    pub fn keep_words(&self, words: &[String]) -> io::Result<()> {
+        self.save("words.json", &words)
     }
 
     /// Rates of this machine.

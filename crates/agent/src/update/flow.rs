@@ -258,6 +258,7 @@ mod tests {
             from: side("1.0.0", OLD),
             reason: None,
             boot: "first".to_owned(),
+            restart: None,
         }
     }
 

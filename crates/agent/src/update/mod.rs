@@ -8,6 +8,7 @@ mod engine;
 pub mod files;
 pub mod flow;
 pub mod stage;
+pub mod words;
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -17,7 +18,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use model::Sha256Digest;
 use model::builtin;
 use model::control::{
-    Activity, Hold, LifeEntry, LifeStage, PatchLife, Restart, Slot, SlotRole, UpdateStatus,
+    Activity, ApprovalState, Hold, LifeEntry, LifeStage, Offer, PatchLife, Restart, Slot, SlotRole,
+    UpdateStatus,
 };
 use model::definition::SettingValues;
 use release::{Index, ReleaseId};
@@ -47,6 +49,12 @@ pub struct Choices {
     pub policy: String,
     /// See [`update::window`].
     pub window: Option<String>,
+    /// The officers' keys, one a line.
+    pub officers: Option<String>,
+    /// How many of them have to approve.
+    pub approvals: usize,
+    /// The group of appliances that it belongs to.
+    pub group: Option<String>,
 }
 
 impl Choices {
@@ -59,6 +67,10 @@ impl Choices {
             channel: text(builtin::CHANNEL).unwrap_or_else(|| "stable".into()),
             policy: text(builtin::POLICY).unwrap_or_else(|| builtin::MANUAL.into()),
             window: text(builtin::WINDOW),
+            officers: text(builtin::OFFICERS),
+            // A number that can not be read is more than there can be officers.
+            approvals: text(builtin::APPROVALS).map_or(1, |text| text.parse().unwrap_or(usize::MAX)),
+            group: text(builtin::GROUP),
         }
     }
 }
@@ -96,6 +108,8 @@ pub(crate) struct State {
     pub life: Option<Life>,
     pub history: Vec<Record>,
     pub holds: Vec<Hold>,
+    /// Notes of officers, as they were signed.
+    pub words: Vec<String>,
     pub activity: Option<Activity>,
     /// What is being done, for whoever asks for something else.
     pub busy: Option<String>,
@@ -113,6 +127,12 @@ impl Updater {
             state.history = files.records();
             state.life = life::fold(&state.history);
             state.holds = files.holds();
+            match files.words() {
+                Ok(words) => state.words = words,
+                Err(why) => state.notices.push(format!(
+                    "what the officers said can not be read, and does not count any more ({why}); ask them to say it again"
+                )),
+            }
             state.running_release =
                 files.release_of(&own.root_hash).or_else(|| life::release_of(&state.history, &own.root_hash));
         }
@@ -159,8 +179,19 @@ impl Updater {
         if let Some(index) = state.index.as_ref().filter(|_| is_ours) {
             let question = self.question(&state, index, &fallen);
             newer = plan::newer_state(&question);
-            available = plan::plan(&question).ok().map(|plan| plan.offer());
+            available = plan::plan(&question).ok().map(|plan| (plan.release.id(), plan.offer()));
         }
+        // It looks at the words by itself.
+        drop(state);
+        let available = available.map(|(release, offer): (ReleaseId, Offer)| {
+            let approval = words::verdict(self, choices, release, now).ok().and_then(words::shown);
+            Offer { approval, ..offer }
+        });
+        if let Some(ApprovalState::Held { .. }) = available.as_ref().and_then(|offer| offer.approval.as_ref())
+        {
+            newer = Newer::Held;
+        }
+        let state = self.lock();
         UpdateStatus {
             state: freshness::state(newer, checked, now),
             checked,

@@ -174,6 +174,7 @@ pub fn compose<'a>(
         place::place_files(&mut draft, folder, files, &accounts)?;
     }
     place::place_templates(&mut draft, folder, &definition.templates)?;
+    place::place_trust(&mut draft, folder, definition.trust.as_ref())?;
     check_owners(definition, &accounts)?;
     sealed::seal_in(&mut draft, definition, programs)?;
     check_referenced_units(&draft, definition)?;

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use model::definition::PlacedFiles;
+use model::definition::{PlacedFiles, SEALED_TRUST, Trust};
 use tree::{Node, Origin};
 
 use super::accounts::Accounts;
@@ -94,14 +94,34 @@ pub fn place_templates(
 ) -> Result<(), ComposeError> {
     draft.ensure_directory(&format!("/{}", model::definition::SEALED_TEMPLATES), &generated("templates"))?;
     for (index, template) in templates.iter().enumerate() {
-        let path = folder.join(&template.source);
-        let content = draft
-            .contents
-            .add_file(&path)
-            .map_err(|source| ComposeError::Read { path: path.display().to_string(), source })?;
         let target = format!("/{}/{index:04}", model::definition::SEALED_TEMPLATES);
-        let origin = Origin::Maker(template.source.clone());
-        draft.put(&target, Node::File(content), Attributes { owner: ROOT, mode: 0o644 }, &origin)?;
+        place_sealed(draft, folder, &template.source, &target)?;
     }
     Ok(())
+}
+
+/// What the appliance trusts, where the agent finds it.
+pub fn place_trust(draft: &mut Draft<'_>, folder: &Path, trust: Option<&Trust>) -> Result<(), ComposeError> {
+    let Some(trust) = trust else { return Ok(()) };
+    draft.ensure_directory(&format!("/{SEALED_TRUST}"), &generated("trust"))?;
+    for (source, name) in trust.files() {
+        place_sealed(draft, folder, source, &format!("/{SEALED_TRUST}/{name}"))?;
+    }
+    Ok(())
+}
+
+/// A maker's file under a name of ours.
+fn place_sealed(
+    draft: &mut Draft<'_>,
+    folder: &Path,
+    source: &str,
+    target: &str,
+) -> Result<(), ComposeError> {
+    let path = folder.join(source);
+    let content = draft
+        .contents
+        .add_file(&path)
+        .map_err(|source| ComposeError::Read { path: path.display().to_string(), source })?;
+    let attributes = Attributes { owner: ROOT, mode: 0o644 };
+    draft.put(target, Node::File(content), attributes, &Origin::Maker(source.to_owned()))
 }

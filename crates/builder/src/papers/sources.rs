@@ -59,7 +59,8 @@ pub fn archive(definition: &Definition, text: &str, folder: &Path) -> Result<Vec
         collect(folder, &files.source, &mut items, 0)?;
     }
     let single = definition.units.add.iter().chain(definition.templates.iter().map(|it| &it.source));
-    for source in single.chain(&definition.sbom.merge) {
+    let trusted = definition.trust.iter().flat_map(|trust| trust.files().map(|(source, _)| source));
+    for source in single.chain(&definition.sbom.merge).chain(trusted) {
         // Read as a file wherever a link leads; the archive has the file.
         items.insert(source.clone(), Item::File(folder.join(source)));
     }

@@ -219,6 +219,7 @@ mod tests {
             notes: Some("Security fixes.\nThe form is faster.".into()),
             download: 7 << 20,
             full: false,
+            approval: None,
         }
     }
 

@@ -83,6 +83,44 @@ pub struct Offer {
     pub download: u64,
     /// Whether that is the full image and no patch from the running release.
     pub full: bool,
+    /// What the officers say of it; absent where nobody has to approve.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<ApprovalState>,
+}
+
+/// What the officers say of a release.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "is")]
+pub enum ApprovalState {
+    /// Enough of them approve.
+    Approved {
+        /// Who.
+        by: Vec<String>,
+    },
+    /// Not enough of them do.
+    Waiting {
+        /// Who does.
+        by: Vec<String>,
+        /// How many have to.
+        needed: u32,
+    },
+    /// One of them says no.
+    Held {
+        /// Who.
+        by: String,
+        /// Why.
+        reason: String,
+    },
+}
+
+/// An officer's signed word, as the appliance keeps it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct OfficerWord {
+    /// Who signed it, and is known here.
+    pub officers: Vec<String>,
+    /// The note, whole.
+    pub note: String,
 }
 
 /// One of the two places for an image.

@@ -4,7 +4,7 @@ mod behaviour;
 mod content;
 
 use self::behaviour::{
-    HEALTH, PORTS, RESOURCES, SETTINGS, SETTINGS_CHECK, STATE, STATE_FORMAT, TRIM, TRIM_RULES, UPDATES,
+    HEALTH, PORTS, RESOURCES, SETTINGS, SETTINGS_CHECK, STATE, STATE_FORMAT, TRIM, TRIM_RULES, TRUST, UPDATES,
 };
 use self::content::{APPLIANCE, BASE, COMPONENTS, FILES, SBOM, TEMPLATES, UNITS, USERS};
 use super::{Key, Need, Section, Type};
@@ -42,6 +42,7 @@ pub static SECTIONS: &[&Section] = &[
     &STATE,
     &STATE_FORMAT,
     &UPDATES,
+    &TRUST,
     &HEALTH,
     &TRIM,
     &TRIM_RULES,

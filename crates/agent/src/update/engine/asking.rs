@@ -88,6 +88,7 @@ pub(crate) fn plan_for(host: &dyn Host, version: Option<&str>, again: Again) -> 
     };
     let statement = depot.statement(&release.statement).map_err(|error| explain(&error))?;
     let definition = host.definition();
+    hear_of(host, &depot, release.id());
     if statement.identity.id() != definition.appliance.id()
         || statement.identity.version != release.version
         || statement.architecture != definition.base.architecture
@@ -95,6 +96,18 @@ pub(crate) fn plan_for(host: &dyn Host, version: Option<&str>, again: Again) -> 
         return Err(format!("the statement of {} is of something else", release.version));
     }
     Ok(Planned { release, patch, statement })
+}
+
+/// Takes what the depot has of the officers' words. None there, or one that does not count, is no failure: it is only missing.
+fn hear_of(host: &dyn Host, depot: &Depot, release: ReleaseId) {
+    let choices = host.choices();
+    if choices.officers.is_none() {
+        return;
+    }
+    let notes = depot.words(&host.definition().appliance.id(), release).unwrap_or_default();
+    for note in notes {
+        let _does_not_count = words::hear(host.updater(), &choices, &note);
+    }
 }
 
 /// What a patch would need and do.
@@ -120,6 +133,7 @@ pub(crate) fn precheck_for(host: &dyn Host, planned: &Planned) -> Result<Prechec
         settings: settings.as_deref(),
         running: host.definition(),
         values: &host.values(),
+        approval: words::admit(updater, &host.choices(), planned.release.id(), host.now()),
         start: if esp_free.is_some() { Start::Loader } else { Start::Outside },
         restart: expected_restart(&planned.statement),
         data_free: space.f_bavail * space.f_frsize,

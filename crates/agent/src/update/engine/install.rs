@@ -30,6 +30,7 @@ impl Engine<'_> {
             from: self.updater().own.clone(),
             reason: None,
             boot: String::new(),
+            restart: then,
         };
         if !self.is_staged(&base)? {
             self.act("offered", 0, 0);
@@ -62,7 +63,8 @@ impl Engine<'_> {
             return Err(format!("{}: {}", problem.subject, problem.text));
         }
         self.keep(LifeStage::Verified, base, None)?;
-        self.keep(LifeStage::Approved, base, Some(by.to_owned()))?;
+        let approved = self.admit(base)?.map(|who| format!("{by}; {who}"));
+        self.keep(LifeStage::Approved, base, Some(approved.unwrap_or_else(|| by.to_owned())))?;
         let own = *self.own();
         let files = self.updater().files()?.clone();
         let mut way = planned.patch.clone();
@@ -85,6 +87,11 @@ impl Engine<'_> {
         files.remove_objects(None);
         self.show_slots();
         Ok(())
+    }
+
+    /// Who approved it, where somebody has to; an error when they do not.
+    fn admit(&self, base: &Record) -> Result<Option<String>, String> {
+        words::admit(self.updater(), &self.host.choices(), base.release, self.host.now())
     }
 
     /// The object on data, whole.
@@ -136,7 +143,10 @@ impl Engine<'_> {
 
     pub(super) fn arm(&mut self, planned: &Planned, base: &Record, wanted: Restart) -> Result<(), String> {
         self.act("arm", 0, 0);
-        let (restart, why) = self.restart_into(base, wanted);
+        // They may have changed their minds since it was staged.
+        self.admit(base)?;
+        let staged = self.updater().files()?.uki();
+        let (restart, why) = self.restart_into(&base.to.root_hash, wanted, |_| Ok(staged));
         let record = self.record(LifeStage::Armed, base, Some(why));
         let files = self.updater().files()?;
         // The mark of an earlier try would speak for this one.
@@ -147,31 +157,40 @@ impl Engine<'_> {
         self.host.restart(restart)
     }
 
-    /// How it restarts into what is staged, and why, for the history. The machine can always be restarted: whatever keeps user
-    /// space from restarting alone is no failure.
-    fn restart_into(&self, base: &Record, wanted: Restart) -> (Restart, String) {
+    /// How it restarts into the other slot, and why, for the history. `uki` finds the UKI that boots the other slot. The
+    /// machine can always be restarted: whatever keeps user space from restarting alone is no failure.
+    pub(super) fn restart_into(
+        &self,
+        to: &Sha256Digest,
+        wanted: Restart,
+        uki: impl FnOnce(&Esp) -> io::Result<PathBuf>,
+    ) -> (Restart, String) {
         let units = Path::new(RUNTIME_UNITS);
         next_root::take_back(units);
+        next_root::let_go(to);
         let obstacle = match wanted {
             Restart::Machine => Ok(Some("somebody asked for it")),
-            Restart::Shortest => self.updater().files().map_err(io::Error::other).and_then(|files| {
-                let disk = SystemDisk::find(self.own())?;
+            Restart::Shortest => SystemDisk::find(self.own()).and_then(|disk| {
                 let esp = Esp::mount(&disk.node(&disk.esp)?)?;
-                let running = esp.uki_of(self.own())?;
-                next_root::obstacle(&base.to.root_hash, &running, &files.uki())
+                next_root::obstacle(to, &esp.uki_of(self.own())?, &uki(&esp)?)
             }),
         };
         let ordered = match obstacle {
-            Ok(None) => next_root::order(units, &base.to.root_hash)
+            Ok(None) => next_root::order(units, to)
                 .map_err(|error| explain(&error))
                 .and_then(|()| units::systemctl(&["daemon-reload"], UNIT_TIME)),
             Ok(Some(why)) => Err(why.to_owned()),
             Err(error) => Err(explain(&error)),
         };
         match ordered {
-            Ok(()) => (Restart::Shortest, "user space restarts alone".to_owned()),
+            Ok(()) => {
+                // What services will read must leave room for what they are.
+                next_root::read_ahead(memory_available() / 2);
+                (Restart::Shortest, "user space restarts alone".to_owned())
+            }
             Err(why) => {
                 next_root::take_back(units);
+                next_root::let_go(to);
                 (Restart::Machine, format!("the machine restarts: {why}"))
             }
         }

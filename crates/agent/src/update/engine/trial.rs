@@ -18,7 +18,7 @@ impl Engine<'_> {
             Boot::Returned => self.come_back(&life),
             _ => match life.stage() {
                 LifeStage::Confirmed if is_new => self.with_world(|world| flow::remove_counted(world, &own)),
-                LifeStage::RolledBack if is_new => self.leave(),
+                LifeStage::RolledBack if is_new => self.leave(Restart::Machine),
                 LifeStage::Offered | LifeStage::Verified | LifeStage::Approved => self.keep(
                     LifeStage::Failed,
                     &life.last,
@@ -57,7 +57,7 @@ impl Engine<'_> {
         let Some(life) = self.updater().lock().life.clone() else { return Ok(()) };
         if life.verdict.is_some() {
             // It was judged, and the restart has not come yet.
-            return self.leave();
+            return self.leave(Restart::Machine);
         }
         let (health, checks) = self.host.checks();
         let limit = Duration::from_secs(trial_seconds(self.host.definition()).into());
@@ -122,11 +122,11 @@ impl Engine<'_> {
     /// The trial failed: the reason first, durable.
     pub(super) fn give_up(&mut self, life: &Life, why: &str) -> Result<(), String> {
         self.keep(LifeStage::Trial, &life.last, Some(why.to_owned()))?;
-        self.leave()
+        self.leave(Restart::Machine)
     }
 
     /// Takes the running release from the boot loader and restarts into the other.
-    pub(super) fn leave(&mut self) -> Result<(), String> {
+    pub(super) fn leave(&mut self, restart: Restart) -> Result<(), String> {
         let own = *self.own();
         self.act("set aside", 0, 0);
         self.with_world(|world| match world.entries()?.iter().any(|entry| entry.root_hash == Some(own)) {
@@ -135,7 +135,7 @@ impl Engine<'_> {
             false => Ok(()),
         })?;
         self.act("restart", 0, 0);
-        self.host.restart(Restart::Machine)
+        self.host.restart(restart)
     }
 
     pub(super) fn roll_back(&mut self) -> Result<(), String> {
@@ -146,8 +146,11 @@ impl Engine<'_> {
         match life.stage() {
             LifeStage::Trial => self.give_up(&life, "somebody asked for a rollback"),
             _ => {
-                self.keep(LifeStage::RolledBack, &life.last, Some("somebody asked for it".to_owned()))?;
-                self.leave()
+                let older = life.last.from.root_hash;
+                // Nobody waits for a confirmation on this way: the release that it leads to has proved itself before.
+                let (restart, how) = self.restart_into(&older, Restart::Shortest, |esp| esp.uki_of(&older));
+                self.keep(LifeStage::RolledBack, &life.last, Some(format!("somebody asked for it; {how}")))?;
+                self.leave(restart)
             }
         }
     }

@@ -215,6 +215,30 @@ pub(super) static UPDATES: Section = Section {
     example: "[updates]\ndepot = \"https://depot.example.org\"\n",
 };
 
+pub(super) static TRUST: Section = Section {
+    name: "trust",
+    form: Form::Table,
+    need: SectionNeed::Absent,
+    about: "Whom the appliance believes. With it, a release is only installed that your roles signed and, where you have a \
+            ledger, that the ledger proves to be public. Without it, whoever runs the depot is trusted.",
+    tag: None,
+    keys: &[
+        key(
+            "root",
+            Type::Text(&SOURCE),
+            Required,
+            "The root of your roles, as `ampoule keys root` writes it.",
+        ),
+        key(
+            "ledger",
+            Type::Text(&SOURCE),
+            Optional,
+            "The ledger's key, its witnesses, and how many of them have to agree.",
+        ),
+    ],
+    example: "[trust]\nroot = \"trust/root.json\"\nledger = \"trust/ledger.policy\"\n",
+};
+
 pub(super) static HEALTH: Section = Section {
     name: "health",
     form: Form::List,

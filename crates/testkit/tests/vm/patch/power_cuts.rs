@@ -1,14 +1,16 @@
 //! The power is cut while a patch is downloaded, written, and while the appliance restarts.
 
+use std::fs;
 use std::time::{Duration, Instant};
 
-use model::control::{Call, LifeStage, UpdateStatus};
+use model::control::{Answer, Call, LifeStage, UpdateStatus};
 use testkit::depot::{DepotServer, Fault};
 use testkit::variant::{self, patch_object};
 use testkit::{Bench, BootedAppliance, Suite};
 
 use super::asking::{
-    FIRST_LOOK, STAGE_TIMEOUT, apply, apply_call, status, updates, wait_for_silence, write_note,
+    FIRST_LOOK, PATCH_TIMEOUT, STAGE_TIMEOUT, apply, apply_call, status, updates, wait_for_silence,
+    write_note,
 };
 use super::expecting::{NOTE, expect_note, expect_running};
 use super::releases::{first, following, good, unhealthy};
@@ -100,6 +102,30 @@ pub fn power_cuts(suite: &mut Suite) {
         }
         expect_running(&it, &new);
         expect_note(&it);
+        it.kill_power();
+    });
+    // From here on with the first release again.
+    fs::remove_dir_all(&folder).expect("the machine is off");
+    suite.check("what a power cut kept from being applied is applied unasked", || {
+        let it = boot();
+        server.misbehave(Fault::Slow(16), &patch);
+        it.call(apply_call("1.0.1", false));
+        std::thread::sleep(Duration::from_secs(3));
+        it.kill_power();
+        server.behave();
+        let it = boot();
+        expect_running(&it, &old);
+        let deadline = Instant::now() + FIRST_LOOK + PATCH_TIMEOUT;
+        let is_confirmed = || {
+            // It does not answer while it restarts.
+            let asked = it.running().control().and_then(|mut client| client.call(Call::Updates));
+            matches!(asked, Ok(Answer::Updates(status)) if status.patch.as_ref().is_some_and(|it| it.stage == LifeStage::Confirmed))
+        };
+        while !is_confirmed() {
+            assert!(Instant::now() < deadline, "it was not: {:?}", updates(&it));
+            std::thread::sleep(Duration::from_secs(2));
+        }
+        expect_running(&it, &new);
         it.kill_power();
     });
 }

@@ -10,7 +10,7 @@ use testkit::depot::DepotServer;
 use testkit::variant;
 use testkit::{Bench, BootedAppliance, Suite};
 
-use super::asking::{apply, check_updates, status, wait, wait_for_silence, write_note};
+use super::asking::{apply, check_updates, status, updates, wait, wait_for_silence, write_note};
 use super::expecting::{NOTE, expect_note, expect_running};
 use super::releases::{first, following, good, later};
 
@@ -52,6 +52,20 @@ pub fn user_space(suite: &mut Suite) {
         }
         // Its uptime is the new system's, not the kernel's.
         assert!(status(&it).uptime < 120, "{}", status(&it).uptime);
+    });
+    suite.check("a rollback restarts user space alone as well, and what was left can be had again", || {
+        let before = updates(&it);
+        it.call(Call::Rollback);
+        let end = wait(&it, &before, "1.0.1", &Goal::RolledBack { to: "1.0.1".into() });
+        assert!(end.reached, "{end:?}");
+        let why = reason(&it, "1.0.9", LifeStage::RolledBack);
+        assert!(why.ends_with(ALONE), "{why}");
+        it.wait_healthy();
+        expect_running(&it, &new);
+        expect_note(&it);
+        let end = apply(&it, "1.0.9", true);
+        assert!(end.reached, "{end:?}");
+        it.wait_healthy();
     });
     let it = suite.check("law_4_what_user_space_started_the_machine_starts_too", || {
         it.kill_power();
@@ -109,7 +123,12 @@ pub fn user_space(suite: &mut Suite) {
 
 /// What the history says of the restart into a version.
 fn way(it: &BootedAppliance, version: &str) -> String {
+    reason(it, version, LifeStage::Armed)
+}
+
+/// Why a version came to a stage, the last time.
+fn reason(it: &BootedAppliance, version: &str, stage: LifeStage) -> String {
     let Answer::UpdateHistory(entries) = it.call(Call::UpdateHistory) else { panic!("another answer") };
-    let armed = entries.iter().find(|entry| entry.version == version && entry.stage == LifeStage::Armed);
-    armed.and_then(|entry| entry.reason.clone()).unwrap_or_default()
+    let last = entries.iter().find(|entry| entry.version == version && entry.stage == stage);
+    last.and_then(|entry| entry.reason.clone()).unwrap_or_default()
 }
