@@ -16,6 +16,8 @@ pub mod checkpoint;
 mod encoding;
 pub mod enter;
 pub mod folder;
+#[cfg(feature = "http")]
+pub mod http;
 pub mod log;
 pub mod merkle;
 pub mod monitor;
