@@ -1,7 +1,18 @@
-//! Ed25519 keys: who signs, and whether a signature is theirs.
+//! Keys: who signs, and whether a signature is theirs. Ours are Ed25519.
 //!
-//! Pure. What is signed and in which form it is written down (TUF metadata, signed notes) is the business of the crates that
-//! use this one.
+//! What is signed and in which form it is written down (TUF metadata, signed notes) is the business of the crates that
+//! use this one. Without features this crate is pure and small enough for an appliance. `foreign` adds verification with keys of other
+//! makers' tools; `signers` adds what a person's machine needs to sign: [`file`] and [`command`].
+
+#[cfg(feature = "signers")]
+pub mod command;
+#[cfg(feature = "signers")]
+pub mod file;
+#[cfg(feature = "foreign")]
+pub mod foreign;
+
+use std::fmt;
+use std::str::FromStr;
 
 use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
 
@@ -56,6 +67,34 @@ impl PublicKey {
     }
 }
 
+/// 64 lower-case hexadecimal digits.
+impl fmt::Display for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.to_bytes().iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl FromStr for PublicKey {
+    type Err = NoPublicKey;
+
+    fn from_str(text: &str) -> Result<Self, NoPublicKey> {
+        let bytes: [u8; PUBLIC_KEY_LENGTH] =
+            unhex(text).ok_or(NoPublicKey)?.try_into().map_err(|_| NoPublicKey)?;
+        Self::from_bytes(&bytes)
+    }
+}
+
+/// Lower-case hexadecimal digits as bytes; nothing else is accepted, so that a key has one spelling.
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digit = |byte: u8| match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        _ => None,
+    };
+    let pairs = text.as_bytes().chunks(2);
+    pairs.map(|pair| Some(digit(pair[0])? << 4 | digit(*pair.get(1)?)?)).collect()
+}
+
 /// A key in memory. It is wiped when it is dropped, and never shown.
 pub struct SecretKey(SigningKey);
 
@@ -64,6 +103,25 @@ impl SecretKey {
     pub fn from_seed(seed: &[u8; 32]) -> Self {
         Self(SigningKey::from_bytes(seed))
     }
+
+    /// A new key, from the system's random numbers.
+    #[cfg(feature = "signers")]
+    pub fn generate() -> std::io::Result<Self> {
+        Ok(Self::from_seed(&zeroize::Zeroizing::new(random()?)))
+    }
+
+    #[cfg(feature = "signers")]
+    fn seed(&self) -> zeroize::Zeroizing<[u8; 32]> {
+        zeroize::Zeroizing::new(self.0.to_bytes())
+    }
+}
+
+/// The system's random numbers.
+#[cfg(feature = "signers")]
+pub fn random<const LENGTH: usize>() -> std::io::Result<[u8; LENGTH]> {
+    let mut bytes = [0; LENGTH];
+    getrandom::fill(&mut bytes).map_err(std::io::Error::other)?;
+    Ok(bytes)
 }
 
 impl Sign for SecretKey {
@@ -100,6 +158,15 @@ mod tests {
         let mut identity = [0; 32];
         identity[0] = 1;
         assert_eq!(PublicKey::from_bytes(&identity), Err(NoPublicKey));
+    }
+
+    #[test]
+    fn a_public_key_has_one_spelling() {
+        let key = SecretKey::from_seed(&[3; 32]).public();
+        assert_eq!(key.to_string().parse(), Ok(key));
+        for text in ["", "00", &key.to_string().to_uppercase(), &format!("{key}0"), &format!(" {key}")] {
+            assert_eq!(text.parse::<PublicKey>(), Err(NoPublicKey), "{text}");
+        }
     }
 
     #[test]
