@@ -270,20 +270,13 @@ impl Repository {
             return Err(PublishError::NoTargets);
         }
         for (role, document) in &self.targets {
-            match self.authority(role) {
-                Some(authority) if authority.check(document.document()).is_err() => {
-                    return Err(PublishError::SignAgain { role: role.clone() });
-                }
+            let role = role.clone();
+            match self.authority(&role).map(|authority| authority.check(document.document())) {
+                Some(Ok(())) => continue,
+                Some(Err(_)) => return Err(PublishError::SignAgain { role }),
                 // It was delegated to once, and nobody asks for it any more.
-                None if self
-                    .snapshot
-                    .as_ref()
-                    .is_some_and(|snapshot| snapshot.body().role(role).is_some()) =>
-                {
-                    ()
-                }
-                None => return Err(PublishError::NotDelegated { role: role.clone() }),
-                Some(_) => (),
+                None if self.listed.contains_key(&role.meta_path()) => continue,
+                None => return Err(PublishError::NotDelegated { role }),
             }
         }
         Ok(())

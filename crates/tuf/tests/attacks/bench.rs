@@ -163,7 +163,8 @@ impl Bench {
 
     /// The maker publishes a new version of the top-level targets document.
     pub fn publish_targets(&mut self) {
-        let targets = self.repository.targets(&RoleName::targets()).expect("targets").next(self.now.plus_days(90));
+        let targets =
+            self.repository.targets(&RoleName::targets()).expect("targets").next(self.now.plus_days(90));
         let targets = signed_targets(self.repository.root(), targets);
         self.publish(vec![], vec![(RoleName::targets(), targets)], 2, 3);
     }
