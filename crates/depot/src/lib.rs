@@ -12,6 +12,7 @@ mod error;
 pub mod folder;
 pub mod intake;
 pub mod publish;
+pub mod roles;
 pub mod serve;
 pub mod ways;
 
