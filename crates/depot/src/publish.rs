@@ -125,6 +125,7 @@ pub fn publish(
         statement: object,
         published: request.now,
         notes: request.notes.clone(),
+        proof: None,
         patches,
     };
     let mut next = index;

@@ -2,7 +2,8 @@
 //!
 //! What is signed and in which form it is written down (TUF metadata, signed notes) is the business of the crates that
 //! use this one. Without features this crate is pure and small enough for an appliance. `foreign` adds verification with keys of other
-//! makers' tools; `signers` adds what a person's machine needs to sign: [`file`] and [`command`].
+//! makers' tools; `signers` adds what a person's machine needs to sign: key files, signing commands, and
+//! `stored`, which is either of them.
 
 #[cfg(feature = "signers")]
 pub mod command;
@@ -10,6 +11,8 @@ pub mod command;
 pub mod file;
 #[cfg(feature = "foreign")]
 pub mod foreign;
+#[cfg(feature = "signers")]
+pub mod stored;
 
 use std::fmt;
 use std::str::FromStr;
@@ -22,7 +25,7 @@ pub const PUBLIC_KEY_LENGTH: usize = 32;
 pub const SIGNATURE_LENGTH: usize = 64;
 
 /// An Ed25519 public key that is a point of its curve, and not one of small order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct PublicKey(VerifyingKey);
 
 /// An Ed25519 signature (RFC 8032).
@@ -71,6 +74,12 @@ impl PublicKey {
 impl fmt::Display for PublicKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.to_bytes().iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PublicKey({self})")
     }
 }
 

@@ -52,6 +52,9 @@ pub struct IndexedRelease {
     pub published: u64,
     /// What its maker says of it.
     pub notes: Option<String>,
+    /// The proof that the ledger has it (c2sp.org/tlog-proof), where its maker has a ledger.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proof: Option<ObjectRef>,
     /// Ways to its image: patches, and the full image, which leads there from anything.
     pub patches: Vec<PatchRef>,
 }

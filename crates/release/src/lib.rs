@@ -17,6 +17,7 @@ pub mod manifest;
 pub mod names;
 pub mod stages;
 pub mod statement;
+pub mod trust;
 pub mod version;
 
 pub use draft::ReleaseDraft;

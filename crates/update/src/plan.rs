@@ -208,6 +208,7 @@ mod tests {
             statement: ObjectRef { sha256: id(byte).0, size: 1 },
             published: 1,
             notes: None,
+            proof: None,
             patches: patches.iter().map(patch).collect(),
         }
     }

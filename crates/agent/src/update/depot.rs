@@ -126,7 +126,7 @@ impl Depot {
 
     /// The index of an appliance's channel, with its bytes.
     pub fn index(&self, appliance: &str, channel: &str) -> Result<(Index, Vec<u8>), DepotError> {
-        let url = format!("{}/{}", self.url, index_path(appliance, channel));
+        let url = self.url_of(&index_path(appliance, channel));
         let bytes = self.small(&url, INDEX_LIMIT)?;
         let index =
             Index::parse(&bytes, appliance, channel).map_err(|source| DepotError::Index { url, source })?;
@@ -142,7 +142,7 @@ impl Depot {
 
     /// Notes of officers on a release, none of them checked.
     pub fn words(&self, appliance: &str, release: ReleaseId) -> Result<Vec<String>, DepotError> {
-        let url = format!("{}/{}", self.url, words_path(appliance, release));
+        let url = self.url_of(&words_path(appliance, release));
         let bytes = self.small(&url, WORDS_LIMIT)?;
         let broken =
             |error: serde_json::Error| DepotError::Silent { url: url.clone(), why: error.to_string() };
@@ -278,20 +278,32 @@ impl Depot {
         }
     }
 
-    fn small(&self, url: &str, limit: u64) -> Result<Vec<u8>, DepotError> {
+    /// A small file, to be read by whoever has a limit for it.
+    pub fn open(&self, path: &str) -> Result<impl Read + use<>, DepotError> {
+        self.open_url(&self.url_of(path))
+    }
+
+    /// Where a file of the depot is.
+    pub fn url_of(&self, path: &str) -> String {
+        format!("{}/{path}", self.url)
+    }
+
+    fn open_url(&self, url: &str) -> Result<impl Read + use<>, DepotError> {
         let silent = |why: String| DepotError::Silent { url: url.to_owned(), why };
         let request = self.agent.get(url).config().timeout_global(Some(SMALL_WAIT)).build();
         let response = request.call().map_err(|error| silent(error.to_string()))?;
         match response.status() {
-            StatusCode::OK => {}
-            StatusCode::NOT_FOUND | StatusCode::GONE => {
-                return Err(DepotError::Absent { url: url.to_owned() });
-            }
-            status => return Err(silent(format!("it answers {status}"))),
+            StatusCode::OK => Ok(response.into_body().into_reader()),
+            StatusCode::NOT_FOUND | StatusCode::GONE => Err(DepotError::Absent { url: url.to_owned() }),
+            status => Err(silent(format!("it answers {status}"))),
         }
+    }
+
+    fn small(&self, url: &str, limit: u64) -> Result<Vec<u8>, DepotError> {
         let mut bytes = Vec::new();
-        let mut body = response.into_body().into_reader().take(limit + 1);
-        body.read_to_end(&mut bytes).map_err(|error| silent(error.to_string()))?;
+        let mut body = self.open_url(url)?.take(limit + 1);
+        body.read_to_end(&mut bytes)
+            .map_err(|error| DepotError::Silent { url: url.to_owned(), why: error.to_string() })?;
         if bytes.len() as u64 > limit {
             return Err(DepotError::TooLong { url: url.to_owned(), limit });
         }
@@ -299,7 +311,7 @@ impl Depot {
     }
 
     fn object_url(&self, object: &ObjectRef) -> String {
-        format!("{}/{}", self.url, object_path(&object.sha256))
+        self.url_of(&object_path(&object.sha256))
     }
 }
 

@@ -8,6 +8,7 @@ mod engine;
 pub mod files;
 pub mod flow;
 pub mod stage;
+pub mod trust;
 pub mod words;
 
 use std::collections::BTreeSet;

@@ -105,6 +105,7 @@ mod tests {
             version: version.into(),
             statement: object(byte, 1),
             published: 0,
+            proof: None,
             notes: notes.map(str::to_owned),
             patches,
         };

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::next_root;
+use crate::update::trust::Sealed;
 
 /// A release that is to be installed, and how.
 #[derive(Clone, Debug)]
@@ -48,6 +49,15 @@ pub(super) fn look(host: &dyn Host) -> Result<(), String> {
             checked.serial, last.serial
         ));
     }
+    let (index, bytes) = match Sealed::read(Path::new("/"))? {
+        Some(sealed) => {
+            let mut notice = |text| tell_once(updater, text);
+            let index = sealed.believe(&depot, files, &index, host.now(), &mut notice)?;
+            let bytes = index.to_bytes();
+            (index, bytes)
+        }
+        None => (index, bytes),
+    };
     let known = updater.lock().running_release;
     let same = index.releases.iter().filter(|release| release.version == updater.own.version);
     let running = known.or_else(|| {
@@ -88,6 +98,9 @@ pub(crate) fn plan_for(host: &dyn Host, version: Option<&str>, again: Again) -> 
     };
     let statement = depot.statement(&release.statement).map_err(|error| explain(&error))?;
     let definition = host.definition();
+    if let Some(sealed) = Sealed::read(Path::new("/"))? {
+        sealed.prove(&depot, &release, &statement)?;
+    }
     hear_of(host, &depot, release.id());
     if statement.identity.id() != definition.appliance.id()
         || statement.identity.version != release.version
@@ -96,6 +109,13 @@ pub(crate) fn plan_for(host: &dyn Host, version: Option<&str>, again: Again) -> 
         return Err(format!("the statement of {} is of something else", release.version));
     }
     Ok(Planned { release, patch, statement })
+}
+
+fn tell_once(updater: &Updater, notice: String) {
+    let mut state = updater.lock();
+    if !state.notices.contains(&notice) {
+        state.notices.push(notice);
+    }
 }
 
 /// Takes what the depot has of the officers' words. None there, or one that does not count, is no failure: it is only missing.
