@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 mod bulletin;
 mod depot;
+mod ledger;
 mod papers;
 mod patch;
 mod patching;
@@ -13,6 +14,7 @@ mod test;
 
 pub use bulletin::{BulletinArgs, DiffArgs, EvidenceArgs, ExplainArgs};
 pub use depot::{DepotAction, DepotArgs, ReleaseArgs};
+pub use ledger::{KeyArgs, LedgerAction, LedgerArgs};
 pub use papers::{AgesArgs, RebuildArgs, SbomArgs, SbomFormat};
 pub use patch::{MakeArgs, PatchAction, PatchApplyArgs, PatchArgs, ShowArgs};
 pub use patching::{
@@ -79,6 +81,11 @@ pub enum Command {
         after_help = "Examples:\n  ampoule depot list depot\n  ampoule depot serve depot --listen 127.0.0.1:8000"
     )]
     Depot(DepotArgs),
+    /// Keep, check, watch or witness a ledger, the public list of what was released
+    #[command(
+        after_help = "Examples:\n  ampoule ledger init ledger --name example.com/ledger --key ledger.key\n  ampoule ledger append ledger out/lamp --policy ledger.policy --key ledger.key\n  ampoule ledger verify lamp_1.0.1.tlog-proof out/lamp --policy ledger.policy\n  ampoule ledger monitor https://example.com/ledger --policy ledger.policy --state seen --known out/lamp"
+    )]
+    Ledger(LedgerArgs),
     /// Make, apply or show a patch between two releases as a file
     #[command(
         after_help = "Examples:\n  ampoule patch make out/lamp-1.0.0 out/lamp-1.0.1 -o lamp.patch\n  ampoule patch show lamp.patch --release out/lamp-1.0.1\n  ampoule patch apply out/lamp-1.0.0 lamp.patch -o image --release out/lamp-1.0.1/release.json\n  ampoule patch make --full out/lamp-1.0.1 -o lamp.full"

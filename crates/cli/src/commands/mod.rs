@@ -19,6 +19,7 @@ pub mod explain;
 mod followed;
 pub mod init;
 pub mod inspect;
+pub mod ledger;
 pub mod lock;
 pub mod patch;
 pub mod patching;
@@ -29,6 +30,7 @@ pub mod running;
 pub mod sbom;
 pub mod schema;
 mod side;
+mod signer;
 pub mod test;
 
 /// The cache that is named, or the user's own.
