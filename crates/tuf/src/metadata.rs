@@ -85,7 +85,9 @@ pub(crate) fn body_of<B: Body>(signed: &Value) -> Result<B, ErrorKind> {
     if version.split('.').next() != Some("1") {
         return Err(ErrorKind::SpecVersion { found: version.chars().take(40).collect() });
     }
-    let body: B = serde_json::from_value(signed.clone()).map_err(|error| malformed(error.to_string()))?;
+    let mut members = signed.clone();
+    members.as_object_mut().and_then(|members| members.remove("_type"));
+    let body: B = serde_json::from_value(members).map_err(|error| malformed(error.to_string()))?;
     body.check().map_err(malformed)?;
     Ok(body)
 }
