@@ -280,6 +280,21 @@ fn versions_count_up_by_one() {
 }
 
 #[test]
+fn a_role_that_no_server_of_files_could_serve_is_not_published() {
+    let (repository, _) = published();
+    let role = RoleName::delegated("acme/shop").expect("a name");
+    let delegation = Delegation::terminating(role.clone(), 1, ["acme/shop/*/*"]);
+    let targets = repository.targets(&RoleName::targets()).expect("targets").next(NOW.plus_days(9));
+    let targets = targets.with_delegation(delegation, &[key(5).public()]);
+    let shop = Unsigned::delegated(&targets, "targets", "acme/shop", Targets::new(NOW.plus_days(9)));
+    let shop = shop.expect("is delegated to").sign_by(&[&key(5)]).expect("signs");
+    let targets = targets_of(repository.root(), targets);
+    let changes = Changes { roots: vec![], targets: vec![(RoleName::targets(), targets), (role, shop)] };
+    let error = renewed(repository, changes, false).expect_err("is refused");
+    assert!(error.to_string().starts_with("the role `acme/shop` can not be published"), "{error}");
+}
+
+#[test]
 fn online_keys_that_the_root_does_not_name_publish_nothing() {
     let (repository, _) = published();
     let freshness = Freshness {
@@ -318,7 +333,7 @@ fn a_person_alone_can_be_a_maker() {
         .into_iter()
         .fold(root, |r, role| r.with_key(role, key(3).public()));
     let root = Unsigned::root(None, root).expect("follows").sign_by(&[&key(0)]).expect("signs");
-    let shop = RoleName::delegated("acme/shop").expect("a name");
+    let shop = RoleName::delegated("acme.shop").expect("a name");
     let delegation = Delegation::terminating(shop.clone(), 1, ["acme/shop/*/*"]);
     let targets = Targets::new(NOW.plus_days(90)).with_delegation(delegation, &[key(5).public()]);
     let path = TargetPath::new("acme/shop/1.0/statement.json").expect("a path");
@@ -343,5 +358,5 @@ fn a_person_alone_can_be_a_maker() {
     let mut updated = update(&mut store, &mut files, Limits::DEFAULT, NOW).expect("updates");
     assert_eq!(updated.find(&path).expect("finds").role, shop);
     assert_eq!(updated.fresh_until(), NOW.plus_days(1));
-    assert!(Authority::delegated(updated.targets(), "targets", "acme/bank").is_none());
+    assert!(Authority::delegated(updated.targets(), "targets", "acme.bank").is_none());
 }

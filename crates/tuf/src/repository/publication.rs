@@ -91,6 +91,14 @@ pub enum PublishError {
     /// The top-level targets document is missing.
     #[error("there is no targets document yet")]
     NoTargets,
+    /// A role's name has characters that have to be encoded in a URL: servers of files decode them, and look for another file.
+    #[error(
+        "the role `{role}` can not be published: its name may have letters, digits, `.`, `-`, `_` and `~` only"
+    )]
+    Unservable {
+        /// The role.
+        role: RoleName,
+    },
     /// A role is not delegated to.
     #[error("nobody delegates to the role `{role}`")]
     NotDelegated {
@@ -271,6 +279,9 @@ impl Repository {
         }
         for (role, document) in &self.targets {
             let role = role.clone();
+            if role.file_name() != role.meta_path() {
+                return Err(PublishError::Unservable { role });
+            }
             match self.authority(&role).map(|authority| authority.check(document.document())) {
                 Some(Ok(())) => continue,
                 Some(Err(_)) => return Err(PublishError::SignAgain { role }),

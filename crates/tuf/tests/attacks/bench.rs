@@ -95,7 +95,7 @@ pub fn path(text: &str) -> TargetPath {
 }
 
 pub fn bank() -> RoleName {
-    RoleName::delegated("acme/bank").expect("a name")
+    RoleName::delegated("acme.bank").expect("a name")
 }
 
 pub fn signed_targets(root: &Root, targets: Targets) -> Complete<Targets> {
@@ -115,7 +115,7 @@ impl Bench {
             .with_delegation(delegation, &[key(4).public()]);
         let delegated =
             Targets::new(NOW.plus_days(90)).with_target(&path(BANK), TargetFile::of(b"the bank's statement"));
-        let delegated = Unsigned::delegated(&targets, "targets", "acme/bank", delegated)
+        let delegated = Unsigned::delegated(&targets, "targets", "acme.bank", delegated)
             .expect("is delegated to")
             .sign_by(&[&key(4)])
             .expect("signs");

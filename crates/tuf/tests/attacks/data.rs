@@ -151,11 +151,11 @@ proptest! {
         put in prop::collection::vec(any::<u8>(), 0..8),
     ) {
         let mut bench = Bench::updated();
-        bench.store.remove("acme%2Fbank.json");
+        bench.store.remove("acme.bank.json");
         bench.publish_targets();
         bench.move_to("1.root.json", "2.root.json");
         bench.forge("2.root.json", &[0], |signed| signed["version"] = json!(2));
-        let file = ["2.root.json", "timestamp.json", "2.snapshot.json", "2.targets.json", "1.acme%2Fbank.json"][which];
+        let file = ["2.root.json", "timestamp.json", "2.snapshot.json", "2.targets.json", "1.acme.bank.json"][which];
         let mut bytes = bench.server.files[file].clone();
         let from = place.index(bytes.len());
         let to = (from + removed).min(bytes.len());

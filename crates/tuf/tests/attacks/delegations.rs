@@ -133,7 +133,7 @@ fn endless_delegations_end_at_a_limit() {
 fn a_delegated_role_that_the_snapshot_does_not_list_is_refused() {
     let mut bench = Bench::new();
     bench.forge("1.snapshot.json", &[2], |signed| {
-        signed["meta"].as_object_mut().expect("an object").remove("acme/bank.json");
+        signed["meta"].as_object_mut().expect("an object").remove("acme.bank.json");
     });
     bench.list("1.snapshot.json", "snapshot.json", "timestamp.json", &[3]);
     let said = bench.search_refusal(BANK, &[]);

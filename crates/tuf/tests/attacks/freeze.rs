@@ -37,13 +37,13 @@ fn every_expired_document_is_refused() {
 #[test]
 fn an_expired_delegated_document_is_refused() {
     let mut bench = Bench::new();
-    bench.forge("1.acme%2Fbank.json", &[4], |signed| signed["expires"] = json!("2026-11-01T00:00:00Z"));
-    bench.list("1.acme%2Fbank.json", "acme/bank.json", "1.snapshot.json", &[2]);
+    bench.forge("1.acme.bank.json", &[4], |signed| signed["expires"] = json!("2026-11-01T00:00:00Z"));
+    bench.list("1.acme.bank.json", "acme.bank.json", "1.snapshot.json", &[2]);
     bench.forge("1.snapshot.json", &[2], |signed| signed["version"] = json!(1));
     bench.list("1.snapshot.json", "snapshot.json", "timestamp.json", &[3]);
-    let said = bench.search_refusal(BANK, &["acme%2Fbank.json"]);
+    let said = bench.search_refusal(BANK, &["acme.bank.json"]);
     assert!(
-        said.contains("1.acme%2Fbank.json") && said.contains("it expired at 2026-11-01T00:00:00Z"),
+        said.contains("1.acme.bank.json") && said.contains("it expired at 2026-11-01T00:00:00Z"),
         "{said}"
     );
 }

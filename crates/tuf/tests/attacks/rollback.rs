@@ -49,15 +49,15 @@ fn a_snapshot_that_lists_an_older_delegated_document_is_refused() {
     bench.move_to("1.snapshot.json", "2.snapshot.json");
     bench.forge("2.snapshot.json", &[2], |signed| {
         signed["version"] = json!(2);
-        signed["meta"]["acme/bank.json"]["version"] = json!(5);
+        signed["meta"]["acme.bank.json"]["version"] = json!(5);
     });
     bench.list("2.snapshot.json", "snapshot.json", "timestamp.json", &[3]);
     bench.update().expect("counting up is what keys are for");
     bench.move_to("1.snapshot.json", "3.snapshot.json");
     bench.forge("3.snapshot.json", &[2], |signed| signed["version"] = json!(3));
     bench.list("3.snapshot.json", "snapshot.json", "timestamp.json", &[3]);
-    let said = bench.search_refusal(BANK, &["snapshot.json", "acme%2Fbank.json"]);
-    assert!(said.contains("lists version 1 of `acme/bank.json`, which is older than version 5"), "{said}");
+    let said = bench.search_refusal(BANK, &["snapshot.json", "acme.bank.json"]);
+    assert!(said.contains("lists version 1 of `acme.bank.json`, which is older than version 5"), "{said}");
 }
 
 #[test]
@@ -66,11 +66,11 @@ fn a_snapshot_that_does_not_list_a_delegated_document_any_more_is_refused() {
     bench.move_to("1.snapshot.json", "2.snapshot.json");
     bench.forge("2.snapshot.json", &[2], |signed| {
         signed["version"] = json!(2);
-        signed["meta"].as_object_mut().expect("an object").remove("acme/bank.json");
+        signed["meta"].as_object_mut().expect("an object").remove("acme.bank.json");
     });
     bench.list("2.snapshot.json", "snapshot.json", "timestamp.json", &[3]);
     let said = bench.refusal(&["snapshot.json"]);
-    assert!(said.contains("does not list `acme/bank.json` any more"), "{said}");
+    assert!(said.contains("does not list `acme.bank.json` any more"), "{said}");
 }
 
 #[test]

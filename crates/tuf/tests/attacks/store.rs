@@ -58,7 +58,7 @@ fn documents_are_stored_as_they_came() {
     let names: Vec<&str> = bench.store.keys().map(String::as_str).collect();
     assert_eq!(
         names,
-        ["acme%2Fbank.json", "last-update", "root.json", "snapshot.json", "targets.json", "timestamp.json"]
+        ["acme.bank.json", "last-update", "root.json", "snapshot.json", "targets.json", "timestamp.json"]
     );
 }
 

@@ -12,7 +12,7 @@ fn bank_lists(target: &str) -> Bench {
     let from = bench.repository.targets(&tuf::RoleName::targets()).expect("targets").clone();
     let mut next: Targets = bench.repository.targets(&bank()).expect("targets").next(bench.now.plus_days(9));
     next.targets.insert(target.to_owned(), TargetFile::of(b"not yours"));
-    let next = Unsigned::delegated(&from, "targets", "acme/bank", next).expect("is delegated to");
+    let next = Unsigned::delegated(&from, "targets", "acme.bank", next).expect("is delegated to");
     let next = next.sign_by(&[&crate::bench::key(4)]).expect("signs");
     bench.publish(vec![], vec![(bank(), next)], 2, 3);
     bench
