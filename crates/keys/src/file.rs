@@ -5,7 +5,7 @@
 //! XChaCha20-Poly1305. Files are written at once or not at all, with mode 0600, and a new one never takes the place of another.
 
 mod sealing;
-mod writing;
+pub(crate) mod writing;
 
 use std::fmt;
 use std::fs::File;
@@ -130,6 +130,12 @@ pub enum KeyFileErrorKind {
         /// Its permission bits.
         mode: u32,
     },
+    /// It names a command, and others may write it.
+    #[error("names a command and has mode {mode:03o}: others may have changed the command")]
+    Writable {
+        /// Its permission bits.
+        mode: u32,
+    },
     /// Its public key is not its secret's.
     #[error("has a public key that is not its secret's")]
     Mismatch,
@@ -150,6 +156,7 @@ impl KeyFileErrorKind {
             Self::Readable { .. } => {
                 "take the key as stolen if others use this machine; otherwise: chmod 600"
             }
+            Self::Writable { .. } => "look at the command; then: chmod 600",
             Self::Mismatch => "take another copy of the file",
             _ => return None,
         })
@@ -215,17 +222,19 @@ impl KeyFile {
 
     /// Reads a key file. One that is not encrypted MUST NOT be readable by others than its owner.
     pub fn read(path: &Path) -> Result<Self, KeyFileError> {
-        let wrong = |kind| KeyFileError { path: path.to_owned(), kind };
-        let io = |source| wrong(KeyFileErrorKind::Io { verb: "read", source });
-        let file = File::open(path).map_err(io)?;
-        let mode = mode_of(&file).map_err(io)?;
-        let mut text = Zeroizing::new(Vec::new());
-        file.take(FILE_LIMIT + 1).read_to_end(&mut text).map_err(io)?;
-        let key = Self::parse(&text).map_err(wrong)?;
-        if key.encryption.is_none() && mode & 0o077 != 0 {
-            return Err(wrong(KeyFileErrorKind::Readable { mode }));
+        let read = || {
+            let (text, mode) = read_limited(path)?;
+            Self::parse(&text)?.checked(mode)
+        };
+        read().map_err(|kind| KeyFileError { path: path.to_owned(), kind })
+    }
+
+    /// The key, unless its file's mode gave it away.
+    pub(crate) fn checked(self, mode: u32) -> Result<Self, KeyFileErrorKind> {
+        if self.encryption.is_none() && mode & 0o077 != 0 {
+            return Err(KeyFileErrorKind::Readable { mode });
         }
-        Ok(key)
+        Ok(self)
     }
 
     /// Writes a new key file: completely or not at all, and never over another file.
@@ -293,7 +302,17 @@ impl KeyFile {
     }
 }
 
-fn is_name(name: &str) -> bool {
+/// A file's text, at most [`FILE_LIMIT`] and one byte of it, and its permission bits.
+pub(crate) fn read_limited(path: &Path) -> Result<(Zeroizing<Vec<u8>>, u32), KeyFileErrorKind> {
+    let io = |source| KeyFileErrorKind::Io { verb: "read", source };
+    let file = File::open(path).map_err(io)?;
+    let mode = mode_of(&file).map_err(io)?;
+    let mut text = Zeroizing::new(Vec::new());
+    file.take(FILE_LIMIT + 1).read_to_end(&mut text).map_err(io)?;
+    Ok((text, mode))
+}
+
+pub(crate) fn is_name(name: &str) -> bool {
     !name.is_empty() && name.len() <= NAME_LIMIT && !name.chars().any(char::is_control)
 }
 

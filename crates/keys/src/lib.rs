@@ -2,7 +2,8 @@
 //!
 //! What is signed and in which form it is written down (TUF metadata, signed notes) is the business of the crates that
 //! use this one. Without features this crate is pure and small enough for an appliance. `foreign` adds verification with keys of other
-//! makers' tools; `signers` adds what a person's machine needs to sign: [`file`] and [`command`].
+//! makers' tools; `signers` adds what a person's machine needs to sign: key files, signing commands, and
+//! `stored`, which is either of them.
 
 #[cfg(feature = "signers")]
 pub mod command;
@@ -10,6 +11,8 @@ pub mod command;
 pub mod file;
 #[cfg(feature = "foreign")]
 pub mod foreign;
+#[cfg(feature = "signers")]
+pub mod stored;
 
 use std::fmt;
 use std::str::FromStr;

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use super::KeyFileErrorKind;
 
-pub(super) fn write_new(path: &Path, text: &str) -> Result<(), KeyFileErrorKind> {
+pub(crate) fn write_new(path: &Path, text: &str) -> Result<(), KeyFileErrorKind> {
     match create(path) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => return Err(KeyFileErrorKind::Exists),
         other => drop(other.map_err(failed)?),
