@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 mod bulletin;
 mod depot;
+mod keys;
 mod papers;
 mod patch;
 mod patching;
@@ -13,6 +14,10 @@ mod test;
 
 pub use bulletin::{BulletinArgs, DiffArgs, EvidenceArgs, ExplainArgs};
 pub use depot::{DepotAction, DepotArgs, ReleaseArgs};
+pub use keys::{
+    KeyRef, KeysAction, KeysArgs, NewKeyArgs, NewRootArgs, NextRootArgs, PassphraseArgs, RootAction,
+    RootWritingArgs, SignRootArgs,
+};
 pub use papers::{AgesArgs, RebuildArgs, SbomArgs, SbomFormat};
 pub use patch::{MakeArgs, PatchAction, PatchApplyArgs, PatchArgs, ShowArgs};
 pub use patching::{
@@ -79,6 +84,11 @@ pub enum Command {
         after_help = "Examples:\n  ampoule depot list depot\n  ampoule depot serve depot --listen 127.0.0.1:8000"
     )]
     Depot(DepotArgs),
+    /// Make keys, and roots that say which keys may sign what
+    #[command(
+        after_help = "Examples:\n  ampoule keys new root-anna\n  ampoule keys new root-hsm --public KEY -- pkcs11-sign --slot 0\n  ampoule keys root new --root keys/root-anna.key --targets keys/root-anna.key --snapshot keys/online.key --timestamp keys/online.key\n  ampoule keys root sign 1.root.json --key keys/root-anna.key"
+    )]
+    Keys(KeysArgs),
     /// Make, apply or show a patch between two releases as a file
     #[command(
         after_help = "Examples:\n  ampoule patch make out/lamp-1.0.0 out/lamp-1.0.1 -o lamp.patch\n  ampoule patch show lamp.patch --release out/lamp-1.0.1\n  ampoule patch apply out/lamp-1.0.0 lamp.patch -o image --release out/lamp-1.0.1/release.json\n  ampoule patch make --full out/lamp-1.0.1 -o lamp.full"

@@ -45,6 +45,7 @@ fn run(command: Command, printer: &Arc<Printer>) -> Result<(), Failure> {
         Command::Build(args) => commands::build::run(&args, printer),
         Command::Release(args) => commands::release::run(&args, printer),
         Command::Depot(args) => commands::depot::run(&args, printer),
+        Command::Keys(args) => commands::keys::run(&args, printer),
         Command::Patch(args) => commands::patch::run(&args, printer),
         Command::Test(args) => commands::test::run(&args, printer),
         Command::Run(args) => commands::run::run(&args, printer),

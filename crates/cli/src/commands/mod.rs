@@ -19,6 +19,7 @@ pub mod explain;
 mod followed;
 pub mod init;
 pub mod inspect;
+pub mod keys;
 pub mod lock;
 pub mod patch;
 pub mod patching;

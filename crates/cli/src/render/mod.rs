@@ -3,6 +3,7 @@
 pub mod ages;
 pub mod depot;
 pub mod inspection;
+pub mod keys;
 pub mod patch;
 pub mod patching;
 pub mod rebuild;
