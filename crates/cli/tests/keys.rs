@@ -147,6 +147,20 @@ fn a_key_is_never_replaced_and_a_weak_passphrase_makes_none() {
 }
 
 #[test]
+fn a_passphrase_is_changed_and_the_key_stays() {
+    let bench = bench();
+    let before = good(bench.path(), "keys show keys/anna.key").out;
+    bench.write("next", "another one, much better\n");
+    let change = "keys passphrase keys/anna.key --passphrase-file";
+    let said = ampoule(bench.path(), &format!("{change} next --new-passphrase-file next"));
+    assert_eq!(said.code, 5, "{said:?}");
+    assert!(said.err.contains("unchanged: the key file is as it was"), "{}", said.err);
+    good(bench.path(), &format!("{change} passphrase --new-passphrase-file next"));
+    good(bench.path(), &format!("{change} next --new-passphrase-file passphrase"));
+    assert_eq!(good(bench.path(), "keys show keys/anna.key").out, before);
+}
+
+#[test]
 fn a_root_that_locks_its_maker_out_is_not_written() {
     let bench = bench();
     let all =

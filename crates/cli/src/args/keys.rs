@@ -31,6 +31,17 @@ pub enum KeysAction {
         /// The key file
         file: PathBuf,
     },
+    /// Give a key file another passphrase
+    Passphrase {
+        /// The key file
+        file: PathBuf,
+        #[command(flatten)]
+        /// Where the present passphrase comes from.
+        passphrase: PassphraseArgs,
+        /// Read the new passphrase from the first line of a file instead of asking
+        #[arg(long, value_name = "FILE")]
+        new_passphrase_file: Option<PathBuf>,
+    },
     /// Make, change, show and sign roots: which keys may sign what
     Root {
         #[command(subcommand)]

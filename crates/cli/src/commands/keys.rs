@@ -29,6 +29,10 @@ pub fn run(args: &KeysArgs, printer: &Printer) -> Result<(), Failure> {
             printer.data(|| render::keys::key(&key), || render::keys::key_json(&key));
             Ok(())
         }
+        KeysAction::Passphrase { file, passphrase, new_passphrase_file } => {
+            let new = PassphraseArgs { passphrase_file: new_passphrase_file.clone() };
+            change_passphrase(file, passphrase, &new, printer)
+        }
         KeysAction::Root { action } => root::run(action, printer),
     }
 }
@@ -57,7 +61,10 @@ fn make(args: &NewKeyArgs, printer: &Printer) -> Result<(), Failure> {
             let key = SecretKey::generate().map_err(environment)?;
             let passphrase = match args.without_passphrase {
                 true => None,
-                false => Some(new_passphrase(&args.passphrase)?),
+                false => Some(
+                    new_passphrase(&args.passphrase)
+                        .map_err(|failure| failure.unchanged("no key was made"))?,
+                ),
             };
             let protection = match &passphrase {
                 Some(passphrase) => Protection::Passphrase(passphrase, keys::random().map_err(environment)?),
@@ -70,6 +77,30 @@ fn make(args: &NewKeyArgs, printer: &Printer) -> Result<(), Failure> {
     let key = StoredKey::read(&path).map_err(key_failure)?;
     printer.data(|| render::keys::key(&key), || render::keys::key_json(&key));
     printer.note(&format!("written to {}", path.display()));
+    Ok(())
+}
+
+fn change_passphrase(
+    path: &Path,
+    old: &PassphraseArgs,
+    new: &PassphraseArgs,
+    printer: &Printer,
+) -> Result<(), Failure> {
+    let unchanged = |failure: Failure| failure.unchanged("the key file is as it was");
+    let wrong = |kind| unchanged(key_failure(KeyFileError { path: path.to_owned(), kind }));
+    let file = KeyFile::read(path).map_err(key_failure).map_err(unchanged)?;
+    let passphrase = match file.is_encrypted() {
+        true => Some(passphrase_of(old, &format!("passphrase of {}: ", file.name())).map_err(unchanged)?),
+        false => None,
+    };
+    let key = file.open(passphrase.as_deref()).map_err(wrong)?;
+    let passphrase = new_passphrase(new).map_err(unchanged)?;
+    let random =
+        keys::random().map_err(|error| unchanged(Failure::from_error(Fault::Environment, &error)))?;
+    let sealed =
+        KeyFile::seal(file.name(), &key, Protection::Passphrase(&passphrase, random)).map_err(wrong)?;
+    sealed.replace(path).map_err(key_failure).map_err(unchanged)?;
+    printer.note("the passphrase was changed; copies of the file keep the old one");
     Ok(())
 }
 
@@ -110,7 +141,7 @@ fn signer(path: &Path, passphrase: &PassphraseArgs) -> Result<Box<dyn keys::Sign
 fn new_passphrase(args: &PassphraseArgs) -> Result<String, Failure> {
     let passphrase = passphrase_of(args, "new passphrase: ")?;
     if args.passphrase_file.is_none() && passphrase_of(args, "once more: ")? != passphrase {
-        return Err(Failure::new(Fault::User, "the passphrases differ").unchanged("no key was made"));
+        return Err(Failure::new(Fault::User, "the passphrases differ"));
     }
     Ok(passphrase)
 }
