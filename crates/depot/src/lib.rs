@@ -15,6 +15,7 @@ pub mod publish;
 pub mod roles;
 pub mod serve;
 pub mod ways;
+pub mod words;
 
 pub use error::DepotError;
 pub use folder::DepotFolder;
