@@ -1,6 +1,7 @@
 //! Keys and roots, for people and for programs.
 
 use keys::stored::StoredKey;
+use ledger::note::{Algorithm, VerifierKey};
 use serde_json::{Value, json};
 use tuf::Key;
 use tuf::metadata::{Root, TopRole};
@@ -11,8 +12,9 @@ use super::{counted, harmless, table};
 /// `ampoule keys show`
 pub fn key(key: &StoredKey) -> String {
     let id = Key::ed25519(key.public()).id();
+    let verifier = verifier(key).map(|text| format!("as officer  {text}\n")).unwrap_or_default();
     format!(
-        "name        {}\npublic key  {}\nkey id      {id}\nkept by     {}\n",
+        "name        {}\npublic key  {}\nkey id      {id}\nkept by     {}\n{verifier}",
         harmless(key.name()),
         key.public(),
         kept_by(key)
@@ -26,7 +28,14 @@ pub fn key_json(key: &StoredKey) -> Value {
         "public": key.public().to_string(),
         "id": Key::ed25519(key.public()).id(),
         "kept-by": kept_by(key),
+        "verifier": verifier(key),
     })
+}
+
+/// The key as signed notes name it (C2SP): for `update-officers`, and for a ledger's policy. A name with spaces has none.
+fn verifier(key: &StoredKey) -> Option<String> {
+    let name = key.name().parse().ok()?;
+    Some(VerifierKey::new(name, Algorithm::Ed25519, key.public()).to_string())
 }
 
 fn kept_by(key: &StoredKey) -> &'static str {
