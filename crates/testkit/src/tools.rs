@@ -11,6 +11,14 @@ pub fn run<S: AsRef<OsStr>>(program: &str, arguments: impl IntoIterator<Item = S
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
+/// The same in a folder.
+#[track_caller]
+pub fn run_in(folder: &std::path::Path, program: &str, arguments: &[&str]) -> String {
+    let output = output_of(Command::new(program).args(arguments).current_dir(folder));
+    assert!(output.status.success(), "{program} says no ({})\n{}", output.status, said(&output));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
 /// Runs a program that may fail.
 #[track_caller]
 pub fn attempt<S: AsRef<OsStr>>(program: &str, arguments: impl IntoIterator<Item = S>) -> Output {

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use machine::ControlError;
 use machine::follow::{End, Goal, follow};
-use model::control::{Answer, Call, Restart, SlotRole, Status, UpdateStatus};
+use model::control::{Answer, Call, LifeStage, Restart, SlotRole, Status, UpdateStatus};
 use testkit::{BootedAppliance, http};
 
 /// Long enough for a patch, and for two starts on an emulated processor that each end by the watchdog after five minutes.
@@ -104,4 +104,11 @@ pub fn write_note(it: &BootedAppliance, text: &str) {
     let form = format!("text={text}");
     let answer = http::request(&["--form", &form, &it.url("https", 443, "/")]).expect("answers");
     assert_eq!(answer.status, 303, "{answer:?}");
+}
+
+/// Why a version came to a stage, the last time.
+pub fn reason(it: &BootedAppliance, version: &str, stage: LifeStage) -> String {
+    let Answer::UpdateHistory(entries) = it.call(Call::UpdateHistory) else { panic!("another answer") };
+    let last = entries.iter().find(|entry| entry.version == version && entry.stage == stage);
+    last.and_then(|entry| entry.reason.clone()).unwrap_or_default()
 }

@@ -5,12 +5,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use machine::follow::Goal;
-use model::control::{Answer, Call, LifeStage, Restart};
+use model::control::{Call, LifeStage, Restart};
 use testkit::depot::DepotServer;
 use testkit::variant;
 use testkit::{Bench, BootedAppliance, Suite};
 
-use super::asking::{apply, check_updates, status, updates, wait, wait_for_silence, write_note};
+use super::asking::{apply, check_updates, reason, status, updates, wait, wait_for_silence, write_note};
 use super::expecting::{NOTE, expect_note, expect_running};
 use super::releases::{first, following, good, later};
 
@@ -124,11 +124,4 @@ pub fn user_space(suite: &mut Suite) {
 /// What the history says of the restart into a version.
 fn way(it: &BootedAppliance, version: &str) -> String {
     reason(it, version, LifeStage::Armed)
-}
-
-/// Why a version came to a stage, the last time.
-fn reason(it: &BootedAppliance, version: &str, stage: LifeStage) -> String {
-    let Answer::UpdateHistory(entries) = it.call(Call::UpdateHistory) else { panic!("another answer") };
-    let last = entries.iter().find(|entry| entry.version == version && entry.stage == stage);
-    last.and_then(|entry| entry.reason.clone()).unwrap_or_default()
 }
