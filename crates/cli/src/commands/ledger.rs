@@ -83,15 +83,7 @@ fn read_record(path: &Path) -> Result<ReleaseRecord, Failure> {
     } else {
         Statement::parse(&read(path, STATEMENT_LIMIT as usize)?).map_err(|error| wrong(&error))?
     };
-    let word = |text: &str| text.parse().map_err(|error: ledger::record::RecordError| wrong(&error));
-    Ok(ReleaseRecord {
-        vendor: word(&statement.identity.vendor)?,
-        appliance: word(&statement.identity.name)?,
-        version: word(&statement.identity.version)?,
-        architecture: word(&statement.architecture)?,
-        statement: statement.id().0.0,
-        root_hash: statement.image.root_hash.0,
-    })
+    release::trust::record(&statement).map_err(|error| wrong(&error))
 }
 
 /// Where the proof of a release is written.

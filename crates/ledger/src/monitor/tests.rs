@@ -316,6 +316,33 @@ fn a_checkpoint_over_entries_nobody_can_see_is_found() {
 }
 
 #[test]
+fn an_error_never_repeats_its_cause() {
+    let bench = Bench::new();
+    let (mut log, disk) = bench.grown("entry", &[5]);
+    let mut findings: Vec<Box<dyn std::error::Error>> = Vec::new();
+    let mut monitor = Monitor::new(bench.policy());
+    disk.tamper("tile/0/000.p/5", |bytes| bytes.truncate(3));
+    findings.push(Box::new(follow(&mut monitor, &disk).expect_err("no tile")));
+    bench.grow(&mut log, "more", 1, &[2]);
+    findings.push(Box::new(follow(&mut monitor, &disk).expect_err("no quorum")));
+    disk.tamper(CHECKPOINT_PATH, |bytes| bytes.truncate(20));
+    findings.push(Box::new(follow(&mut monitor, &disk).expect_err("no note")));
+    findings.push(Box::new(Log::open(disk.clone(), bench.signer().key().clone()).expect_err("no note")));
+    findings.push(Box::new(crate::policy::Policy::parse(b"witness a b\nquorum a\n").expect_err("no key")));
+    for finding in findings {
+        let texts: Vec<_> =
+            std::iter::successors(Some(&*finding), |error| error.source()).map(ToString::to_string).collect();
+        for (outer, inner) in texts.iter().zip(texts.iter().skip(1)) {
+            assert!(!outer.contains(inner), "{texts:?}");
+        }
+        for text in &texts {
+            assert!(text.starts_with(|it: char| it.is_lowercase() || it == '`'), "{text}");
+            assert!(!text.ends_with('.'), "{text}");
+        }
+    }
+}
+
+#[test]
 fn what_is_no_checkpoint_of_the_log_is_refused() {
     let bench = Bench::new();
     let (_, disk) = bench.grown("entry", &[5]);
