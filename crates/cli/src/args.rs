@@ -6,14 +6,20 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 mod bulletin;
 mod depot;
+mod keys;
 mod ledger;
 mod papers;
 mod patch;
 mod patching;
+mod signing;
 mod test;
 
 pub use bulletin::{BulletinArgs, DiffArgs, EvidenceArgs, ExplainArgs};
 pub use depot::{DepotAction, DepotArgs, ReleaseArgs};
+pub use keys::{
+    KeyRef, KeysAction, KeysArgs, NewKeyArgs, NewRootArgs, NextRootArgs, PassphraseArgs, RootAction,
+    RootWritingArgs, SignRootArgs,
+};
 pub use ledger::{KeyArgs, LedgerAction, LedgerArgs};
 pub use papers::{AgesArgs, RebuildArgs, SbomArgs, SbomFormat};
 pub use patch::{MakeArgs, PatchAction, PatchApplyArgs, PatchArgs, ShowArgs};
@@ -21,6 +27,7 @@ pub use patching::{
     ApplyArgs, HoldArgs, PrecheckArgs, RestartChoice, RollbackArgs, StageArgs, UnholdArgs, UpdatesAction,
     UpdatesArgs,
 };
+pub use signing::{ApproveArgs, AuditArgs, RolesArgs, SigningArgs, WordChoice};
 pub use test::TestArgs;
 
 /// Sealed virtual appliances you can see into.
@@ -86,6 +93,11 @@ pub enum Command {
         after_help = "Examples:\n  ampoule ledger init ledger --name example.com/ledger --key ledger.key\n  ampoule ledger append ledger out/lamp --policy ledger.policy --key ledger.key\n  ampoule ledger verify lamp_1.0.1.tlog-proof out/lamp --policy ledger.policy\n  ampoule ledger monitor https://example.com/ledger --policy ledger.policy --state seen --known out/lamp"
     )]
     Ledger(LedgerArgs),
+    /// Make keys, and roots that say which keys may sign what
+    #[command(
+        after_help = "Examples:\n  ampoule keys new root-anna\n  ampoule keys new root-hsm --public KEY -- pkcs11-sign --slot 0\n  ampoule keys root new --root keys/root-anna.key --targets keys/root-anna.key --snapshot keys/online.key --timestamp keys/online.key\n  ampoule keys root sign 1.root.json --key keys/root-anna.key"
+    )]
+    Keys(KeysArgs),
     /// Make, apply or show a patch between two releases as a file
     #[command(
         after_help = "Examples:\n  ampoule patch make out/lamp-1.0.0 out/lamp-1.0.1 -o lamp.patch\n  ampoule patch show lamp.patch --release out/lamp-1.0.1\n  ampoule patch apply out/lamp-1.0.0 lamp.patch -o image --release out/lamp-1.0.1/release.json\n  ampoule patch make --full out/lamp-1.0.1 -o lamp.full"
@@ -133,6 +145,13 @@ pub enum Command {
     Hold(HoldArgs),
     /// End a hold
     Unhold(UnholdArgs),
+    /// Say as an officer, with your key, whether a release may be installed
+    #[command(
+        after_help = "Examples:\n  ampoule approve out/lamp-1.0.1 --reason 'read the bulletin' --bulletin bulletin.json --key alice.key --depot depot\n  ampoule approve out/lamp-1.0.1 --say hold --reason 'CVE-2026-1234 is open' --key alice.key --tell"
+    )]
+    Approve(ApproveArgs),
+    /// Show who approved what, when, on which evidence, and what came of it
+    Audit(AuditArgs),
     /// Stop a running appliance cleanly
     Stop(VmArgs),
     /// Show what is inside a release folder or a bare disk image, without booting it

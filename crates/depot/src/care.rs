@@ -108,7 +108,7 @@ pub fn remove(
     }
     index.serial += 1;
     index.updated = now;
-    intake.commit(&index)
+    intake.commit(&index, || Ok(()))
 }
 
 /// Removes objects nobody refers to. Returns them.
@@ -149,6 +149,9 @@ fn references(depot: &DepotFolder, indices: &[Index]) -> Result<References, Depo
             let of = format!("{} {} {}", index.appliance, index.channel, entry.version);
             let object = entry.statement.sha256;
             needed.insert(object, format!("{of}: its statement"));
+            if let Some(proof) = &entry.proof {
+                needed.insert(proof.sha256, format!("{of}: its proof of the ledger"));
+            }
             for patch in &entry.patches {
                 let what = if patch.from.is_some() { "a patch" } else { "its full image" };
                 needed.insert(patch.object.sha256, format!("{of}: {what}"));

@@ -30,6 +30,18 @@ pub enum DepotError {
         /// Ours.
         known: u32,
     },
+    /// The maker's roles.
+    #[error(transparent)]
+    Roles(#[from] crate::roles::RolesError),
+    /// Appliances would not take it.
+    #[error("{what}")]
+    Unsigned {
+        /// What is missing, in one sentence.
+        what: &'static str,
+    },
+    /// The ledger.
+    #[error("the release could not be entered into the ledger")]
+    Ledger(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// Somebody else writes to the depot.
     #[error("another `ampoule` writes to the depot `{path}`")]
     Busy {

@@ -1,8 +1,9 @@
 //! New files of a depot, before they are part of it.
 //!
 //! An [`Intake`] writes below `.incoming` and puts nothing in its place before [`Intake::commit`]: (1) every file is synced;
-//! (2) objects are renamed to their places and their folders synced; (3) the index is renamed over the old one and its
-//! folder synced. A crash before 3 leaves the old index, and at most objects nobody refers to; after 3 the new one.
+//! (2) objects are renamed to their places and their folders synced; (3) the maker's roles say that they are good, where there are
+//! any; (4) the index is renamed over the old one and its folder synced. A crash before 4 leaves the old index, and at most objects nobody
+//! refers to; after 4 the new one.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -91,8 +92,12 @@ impl<'a> Intake<'a> {
         self.depot
     }
 
-    /// Makes the objects and the index visible, in this order.
-    pub fn commit(self, index: &Index) -> Result<(), DepotError> {
+    /// Makes the objects and the index visible, in this order; `between` is done in between.
+    pub fn commit(
+        self,
+        index: &Index,
+        between: impl FnOnce() -> Result<(), DepotError>,
+    ) -> Result<(), DepotError> {
         let root = self.depot.path();
         for (path, object) in &self.objects {
             let place = root.join(object_path(&object.sha256));
@@ -102,6 +107,7 @@ impl<'a> Intake<'a> {
             fs::rename(path, &place).map_err(io_error("write", &place))?;
             sync(folder)?;
         }
+        between()?;
         replace_in(
             root,
             &self.folder,

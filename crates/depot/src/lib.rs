@@ -12,8 +12,10 @@ mod error;
 pub mod folder;
 pub mod intake;
 pub mod publish;
+pub mod roles;
 pub mod serve;
 pub mod ways;
+pub mod words;
 
 pub use error::DepotError;
 pub use folder::DepotFolder;

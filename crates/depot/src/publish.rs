@@ -1,12 +1,14 @@
 //! Adding a release to a depot: decide first ([`prepare`]), then do ([`Prepared::publish`]).
 //!
 //! Steps: (1) the release folder is read, every digest compared, and the index asked whether the release may come;
-//! (2) the statement goes through its stages; (3) objects are made in the intake: statement, documents, full image, patches
-//! from the last releases; (4) the intake commits: objects first, then the index. Only then is the release `Published`.
+//! (2) objects are made in the intake: statement, documents, full image, patches from the last releases; (3) the statement goes through
+//! its stages: the maker's roles sign it, then it is entered into the ledger, and its proof becomes an object, too; (4) the intake
+//! commits: objects, the roles' documents, then the index. Only then is the release `Published`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use ledger::policy::Policy;
 use model::definition::Definition;
 use release::index::{Index, IndexedRelease, ObjectRef, PATCH_LIMIT, PatchRef, RELEASE_LIMIT};
 use release::stages::{Drafted, Entry, Logged, Published, Signatures};
@@ -17,6 +19,7 @@ use release::{ReleaseFolder, Statement, names};
 use crate::error::{DepotError, io};
 use crate::folder::DepotFolder;
 use crate::intake::Intake;
+use crate::roles::{self, Listed, Signing};
 use crate::ways::{ImageFiles, Recipe, Ways};
 
 /// Longest definition in a release folder. Stops a folder from elsewhere from filling memory.
@@ -25,7 +28,7 @@ const DEFINITION_LIMIT: u64 = 4 << 20;
 pub(crate) const EVERYBODYS_MEMORY: u64 = 64 << 20;
 
 /// What to publish, and how.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Request<'a> {
     /// The release folder.
     pub release: &'a Path,
@@ -39,6 +42,22 @@ pub struct Request<'a> {
     pub from: &'a [PathBuf],
     /// Seconds since 1970.
     pub now: u64,
+    /// Who signs; `None`: nobody.
+    pub signing: Option<Signing<'a>>,
+    /// The ledger that has to have it; `None`: the maker has none.
+    pub ledger: Option<Ledger<'a>>,
+}
+
+/// What enters a record into a ledger.
+pub type Enter<'a> = dyn Fn(&[u8]) -> Result<Vec<u8>, Box<dyn std::error::Error + Send + Sync>> + 'a;
+
+/// A ledger that releases are entered into.
+#[derive(Clone, Copy)]
+pub struct Ledger<'a> {
+    /// What appliances ask of its proofs.
+    pub policy: &'a Policy,
+    /// Enters a record and returns its proof. Entering it again returns a proof again.
+    pub enter: &'a Enter<'a>,
 }
 
 /// What goes on.
@@ -60,6 +79,10 @@ pub enum Step {
         /// Whether the kernel may be made again by compressing.
         recipe: Recipe,
     },
+    /// The maker's roles sign it.
+    Sign,
+    /// It is entered into the ledger.
+    Log,
     /// Everything is made visible.
     Commit,
 }
@@ -91,14 +114,16 @@ pub fn publish(
     progress(&Step::Check, 0);
     let release = ReleaseFolder::open(request.release)?;
     release.check_digests(|_| ())?;
-    let logged = stages(&release)?;
-    let statement = logged.statement().clone();
+    let (statement, definition) = statement_of(&release)?;
+    check_trust(depot, request, &definition)?;
     let appliance = statement.identity.id();
     let index = depot.index(&appliance, request.channel)?;
     let index = index.unwrap_or_else(|| Index::new(appliance.clone(), request.channel.to_owned()));
     if let Some(entry) = check_place(&index, &statement)? {
         let (serial, entry) = (index.serial, entry.clone());
-        return Ok(Summary { published: logged.published(), entry, is_old: true, serial });
+        // What is there was signed and logged when it came.
+        let there = Drafted::new(statement).sign(Signatures::listed_before()).log(Entry::none());
+        return Ok(Summary { published: there.published(), entry, is_old: true, serial });
     }
     let earlier = earlier(&index, request, &appliance)?;
 
@@ -119,13 +144,17 @@ pub fn publish(
     }
     patches.truncate(PATCH_LIMIT);
 
+    let (logged, listed) = stages(depot, request, statement, progress)?;
+    let statement = logged.statement();
+    let proof = logged.entry().proof().map(|proof| intake.write(proof)).transpose()?;
+
     progress(&Step::Commit, 0);
     let entry = IndexedRelease {
         version: statement.identity.version.clone(),
         statement: object,
         published: request.now,
         notes: request.notes.clone(),
-        proof: None,
+        proof,
         patches,
     };
     let mut next = index;
@@ -133,18 +162,69 @@ pub fn publish(
     next.updated = request.now;
     next.releases.push(entry.clone());
     let serial = next.serial;
-    intake.commit(&next)?;
+    intake.commit(&next, || match (&request.signing, listed) {
+        (Some(signing), Some(listed)) => signing.publish(depot, listed),
+        _ => Ok(()),
+    })?;
     Ok(Summary { published: logged.published(), entry, is_old: false, serial })
 }
 
-/// The statement up to the ledger. Keys and ledger come with their own issue; that there are none is said here.
-fn stages(release: &ReleaseFolder) -> Result<Logged, DepotError> {
+/// The statement, signed and logged, and what the roles are about to say.
+fn stages(
+    depot: &DepotFolder,
+    request: &Request<'_>,
+    statement: Statement,
+    progress: Progress<'_>,
+) -> Result<(Logged, Option<Listed>), DepotError> {
+    let listed = match &request.signing {
+        Some(signing) => {
+            progress(&Step::Sign, 0);
+            Some(signing.list(depot, request.channel, &statement)?)
+        }
+        None => None,
+    };
+    let signatures = listed.as_ref().map_or_else(Signatures::none, Listed::signatures);
+    let entry = match &request.ledger {
+        Some(ledger) => {
+            progress(&Step::Log, 0);
+            let failed = |error| DepotError::Ledger(Box::new(error));
+            let record = release::trust::record(&statement).map_err(failed)?;
+            let proof = (ledger.enter)(&record.to_bytes()).map_err(DepotError::Ledger)?;
+            Entry::proved(&statement, proof, ledger.policy)
+                .map_err(|error| DepotError::Ledger(Box::new(error)))?
+        }
+        None => Entry::none(),
+    };
+    Ok((Drafted::new(statement).sign(signatures).log(entry), listed))
+}
+
+/// Whether those who follow the depot would take it.
+fn check_trust(
+    depot: &DepotFolder,
+    request: &Request<'_>,
+    definition: &Definition,
+) -> Result<(), DepotError> {
+    let unsigned = |what| Err(DepotError::Unsigned { what });
+    let trust = definition.trust.as_ref();
+    if request.signing.is_none() && (trust.is_some() || roles::has_roles(depot)) {
+        return unsigned(match trust {
+            Some(_) => "the appliance takes signed releases only, and no keys were given",
+            None => "the depot's releases are signed, and no keys were given",
+        });
+    }
+    if request.ledger.is_none() && trust.is_some_and(|trust| trust.ledger.is_some()) {
+        return unsigned("the appliance takes releases only that its ledger has, and no ledger was given");
+    }
+    Ok(())
+}
+
+fn statement_of(release: &ReleaseFolder) -> Result<(Statement, Definition), DepotError> {
     let text = release.read_document(names::DEFINITION, DEFINITION_LIMIT)?;
     let definition: Definition = serde_json::from_slice(&text)
         .map_err(|source| DepotError::Document { path: release.path().join(names::DEFINITION), source })?;
     let statement = Statement::of(release.manifest(), &definition)
         .map_err(|source| DepotError::Statement { path: release.path().to_owned(), source })?;
-    Ok(Drafted::new(statement).sign(Signatures::none()).log(Entry::none()))
+    Ok((statement, definition))
 }
 
 /// Whether the release may come into the index; its entry when it is there already.
@@ -195,7 +275,7 @@ fn earlier(index: &Index, request: &Request<'_>, appliance: &str) -> Result<Vec<
             });
         }
         folder.check_digests(|_| ())?;
-        let statement = stages(&folder)?.statement().clone();
+        let (statement, _) = statement_of(&folder)?;
         let entry = index.releases.iter().find(|entry| entry.id() == statement.id());
         let entry = entry.ok_or_else(|| DepotError::FromUnknown {
             path: path.clone(),
@@ -221,7 +301,7 @@ fn make_patches(
     let old = match &from.folder {
         Some(path) => {
             let folder = ReleaseFolder::open(path)?;
-            let statement = stages(&folder)?.statement().clone();
+            let (statement, _) = statement_of(&folder)?;
             image_files(&folder, &statement)?
         }
         None => {
@@ -345,6 +425,8 @@ impl std::fmt::Display for Step {
             Self::Patch { from, recipe: Recipe::Forbidden } => {
                 write!(f, "make the patch from {from} for little memory")
             }
+            Self::Sign => f.write_str("sign the release"),
+            Self::Log => f.write_str("enter it into the ledger"),
             Self::Commit => f.write_str("make the release visible"),
         }
     }

@@ -118,7 +118,7 @@ impl StoredKey {
     }
 
     /// Whoever signs with it.
-    pub fn signer(&self, passphrase: Option<&str>) -> Result<Box<dyn Sign>, KeyFileErrorKind> {
+    pub fn signer(&self, passphrase: Option<&str>) -> Result<Box<dyn Sign + Send + Sync>, KeyFileErrorKind> {
         match self {
             Self::File(file) => Ok(Box::new(file.open(passphrase)?)),
             Self::Command(file) => {

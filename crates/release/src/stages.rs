@@ -1,10 +1,13 @@
 //! The stages of a release as types: `Draft -> Signed -> Logged -> Published`. A later stage can only be made from the one
 //! before it, so that nothing is published that was not logged, and nothing is logged that was not signed (law 7).
 //!
-//! Signatures and the ledger are optional until a maker has keys: [`Signatures::none`] and [`Entry::none`] say so in the
-//! code and in the depot, instead of hiding it.
+//! A maker without keys or without a ledger says so: [`Signatures::none`] and [`Entry::none`]. An appliance that is sealed with a root of
+//! its maker's roles takes nothing of such a maker.
+
+use ledger::policy::Policy;
 
 use crate::statement::{ReleaseId, Statement};
+use crate::trust::{self, TrustError};
 
 /// A statement nobody answers for yet.
 #[derive(Debug)]
@@ -12,24 +15,45 @@ use crate::statement::{ReleaseId, Statement};
 pub struct Drafted(Statement);
 
 /// What the maker's roles signed.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Signatures(());
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Signatures(bool);
 
 impl Signatures {
     /// The maker has no keys.
     pub fn none() -> Self {
-        Self(())
+        Self(false)
+    }
+
+    /// The roles list the statement, in a document that is complete.
+    pub fn listed(_: &tuf::repository::Complete<tuf::metadata::Targets>) -> Self {
+        Self(true)
+    }
+
+    /// The roles listed it before.
+    pub fn listed_before() -> Self {
+        Self(true)
     }
 }
 
 /// Where the ledger has a statement.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Entry(());
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry(Option<Vec<u8>>);
 
 impl Entry {
     /// The maker has no ledger.
     pub fn none() -> Self {
-        Self(())
+        Self(None)
+    }
+
+    /// A proof that an appliance with this policy accepts.
+    pub fn proved(statement: &Statement, proof: Vec<u8>, policy: &Policy) -> Result<Self, TrustError> {
+        trust::proved(statement, Some(&proof), policy)?;
+        Ok(Self(Some(proof)))
+    }
+
+    /// The proof (c2sp.org/tlog-proof).
+    pub fn proof(&self) -> Option<&[u8]> {
+        self.0.as_deref()
     }
 }
 

@@ -137,9 +137,13 @@ struct Client<'a> {
 impl Client<'_> {
     /// 5.1, and against a clock that is set back to make old documents fresh: the last update's time is remembered. A far time is
     /// never remembered: at such a time the timestamp would have expired.
-    fn check_clock(&self) -> Result<(), Error> {
-        let text = self.store.read(LAST_UPDATE).map_err(Error::store(LAST_UPDATE, "read"))?;
+    fn check_clock(&mut self) -> Result<(), Error> {
+        let text = self.stored(LAST_UPDATE)?;
+        let is_there = text.is_some();
         let last = text.and_then(|text| String::from_utf8(text).ok()?.trim_end().parse::<Time>().ok());
+        if is_there && last.is_none() {
+            self.damaged.push(LAST_UPDATE);
+        }
         match last {
             Some(last) if self.now.0.saturating_add(CLOCK_TOLERANCE) < last.0 => {
                 Err(Error::new("the clock", ErrorKind::ClockBehind { now: self.now, last }))
@@ -149,34 +153,38 @@ impl Client<'_> {
     }
 
     /// Asks one place after the other for a document, until one has one that is accepted. Nothing of what is refused is kept.
-    ///
-    /// `None`: every place that answered does not have it. The error is the first one, unless a later place refuses what it has less.
     fn bring<T>(
         &mut self,
         name: &str,
         limit: u64,
         mut accept: impl FnMut(&[u8]) -> Result<T, ErrorKind>,
-    ) -> Result<Option<(T, Vec<u8>)>, Error> {
-        let mut failure = None;
+    ) -> Result<(T, Vec<u8>), Nothing> {
+        let mut nothing = Nothing { is_missing: false, failure: None };
         for place in 0..self.fetch.places() {
-            let called = self.fetch.called(name, place);
             let outcome = match self.read(name, place, limit) {
                 Ok(Some(bytes)) => accept(&bytes).map(|accepted| (accepted, bytes)),
-                Ok(None) => continue,
+                Ok(None) => {
+                    nothing.is_missing = true;
+                    continue;
+                }
                 Err(kind) => Err(kind),
             };
             match outcome {
-                Ok(brought) => return Ok(Some(brought)),
+                Ok(brought) => return Ok(brought),
                 Err(kind) => {
-                    let error = Error::new(called, kind);
-                    // A refusal says more than a place that can not be reached.
-                    if failure.as_ref().is_none_or(|earlier: &Error| !earlier.is_refusal()) {
-                        failure = Some(error);
+                    let error = Error::new(self.fetch.called(name, place), kind);
+                    // The first refusal says most, more than a place that can not be reached.
+                    if nothing
+                        .failure
+                        .as_ref()
+                        .is_none_or(|earlier| !earlier.is_refusal() && error.is_refusal())
+                    {
+                        nothing.failure = Some(error);
                     }
                 }
             }
         }
-        failure.map_or(Ok(None), Err)
+        Err(nothing)
     }
 
     /// The same for a document that has to be there.
@@ -186,8 +194,24 @@ impl Client<'_> {
         limit: u64,
         accept: impl FnMut(&[u8]) -> Result<T, ErrorKind>,
     ) -> Result<(T, Vec<u8>), Error> {
-        let missing = self.fetch.called(name, 0);
-        self.bring(name, limit, accept)?.ok_or_else(|| Error::new(missing, ErrorKind::Missing))
+        self.bring(name, limit, accept).map_err(|nothing| {
+            nothing.failure.unwrap_or_else(|| Error::new(self.fetch.called(name, 0), ErrorKind::Missing))
+        })
+    }
+
+    /// The same for a document that need not be there. A place that does not have it is believed, whatever others answer: one that
+    /// answers nonsense to everything would keep clients from updating for ever.
+    fn bring_if_there<T>(
+        &mut self,
+        name: &str,
+        limit: u64,
+        accept: impl FnMut(&[u8]) -> Result<T, ErrorKind>,
+    ) -> Result<Option<(T, Vec<u8>)>, Error> {
+        match self.bring(name, limit, accept) {
+            Ok(brought) => Ok(Some(brought)),
+            Err(Nothing { is_missing: false, failure: Some(failure) }) => Err(failure),
+            Err(_) => Ok(None),
+        }
     }
 
     fn read(&mut self, name: &str, place: usize, limit: u64) -> Result<Option<Vec<u8>>, ErrorKind> {
@@ -212,6 +236,13 @@ impl Client<'_> {
     fn keep(&mut self, name: &str, bytes: &[u8]) -> Result<(), Error> {
         self.store.write(name, bytes).map_err(Error::store(name, "written"))
     }
+}
+
+/// No place has a document that is accepted.
+struct Nothing {
+    /// At least one place answered that it does not have it.
+    is_missing: bool,
+    failure: Option<Error>,
 }
 
 /// Compares bytes with what another document lists of them. Comes before their signatures: what lists them is trusted already (5.5.2).

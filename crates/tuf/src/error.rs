@@ -4,7 +4,6 @@ use std::fmt;
 use std::io;
 
 use crate::hashes::Mismatch;
-use crate::metadata::TopRole;
 use crate::names::TargetPath;
 use crate::time::Time;
 
@@ -26,8 +25,6 @@ pub enum Attack {
     EndlessData,
     /// Something is to be installed that the maker never listed.
     ExtraneousDependencies,
-    /// Versions were counted up so far that no honest one is accepted any more.
-    FastForward,
     /// News are held back.
     IndefiniteFreeze,
     /// Documents that never belonged together are combined.
@@ -66,14 +63,12 @@ pub enum ErrorKind {
         keyid: String,
     },
     /// Too few of those who have a say signed it.
-    #[error("it is signed by {signed} of the {keys} keys that {by} names, and {threshold} are needed")]
+    #[error("too few signed it: {signed} of the {threshold} that it takes, among the keys that {by} names")]
     Unsigned {
         /// How many good signatures of different keys.
         signed: u64,
         /// How many are needed.
         threshold: u64,
-        /// How many keys could sign.
-        keys: usize,
         /// Who names them.
         by: String,
     },
@@ -264,17 +259,9 @@ impl fmt::Display for Attack {
             Self::ArbitraryInstallation => "arbitrary installation",
             Self::EndlessData => "endless data",
             Self::ExtraneousDependencies => "extraneous dependencies",
-            Self::FastForward => "fast-forward",
             Self::IndefiniteFreeze => "indefinite freeze",
             Self::MixAndMatch => "mix and match",
             Self::Rollback => "rollback",
         })
-    }
-}
-
-/// Who signs what, for messages.
-impl From<TopRole> for String {
-    fn from(role: TopRole) -> Self {
-        role.name().to_owned()
     }
 }

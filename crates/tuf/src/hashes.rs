@@ -14,7 +14,7 @@ pub struct Hashes(BTreeMap<String, String>);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Mismatch {
     /// Another length than listed; for a stream that is too long, the length so far.
-    #[error("it has {found} bytes, and {listed} are listed")]
+    #[error("its length in bytes is {found}, and {listed} is listed")]
     Length {
         /// Bytes that came.
         found: u64,

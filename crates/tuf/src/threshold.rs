@@ -84,12 +84,7 @@ impl Authority {
         for party in &self.parties {
             let signed = party.signers(document, &message).len() as u64;
             if signed < party.threshold {
-                return Err(ErrorKind::Unsigned {
-                    signed,
-                    threshold: party.threshold,
-                    keys: party.keys.len(),
-                    by: party.by.clone(),
-                });
+                return Err(ErrorKind::Unsigned { signed, threshold: party.threshold, by: party.by.clone() });
             }
         }
         Ok(())

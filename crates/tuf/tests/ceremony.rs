@@ -121,7 +121,7 @@ fn the_same_signers_give_the_same_bytes_in_any_order() {
 fn an_incomplete_document_says_whose_signatures_are_needed() {
     let unsigned = Unsigned::root(None, shared_root()).expect("follows");
     let error = unsigned.sign_by(&[&key(0)]).expect_err("is incomplete");
-    assert_eq!(error.to_string(), "1 more signatures are needed, of keys that root version 1 names");
+    assert_eq!(error.to_string(), "signatures are missing: 1 more, of keys that root version 1 names");
 }
 
 #[test]
@@ -162,9 +162,9 @@ fn what_a_signer_returns_is_verified_before_it_is_believed() {
 fn a_root_that_nobody_could_follow_is_not_made() {
     let alone = Root::new(NOW).with_key(TopRole::Root, key(0).public());
     let error = Unsigned::root(None, alone).expect_err("is refused");
-    assert_eq!(error.to_string(), "the role `targets` has 0 keys, and takes 1 of them");
+    assert_eq!(error.to_string(), "the role `targets` has fewer keys than it takes: 0 of 1");
     let error = Unsigned::root(None, shared_root().with_threshold(TopRole::Root, 4)).expect_err("is refused");
-    assert_eq!(error.to_string(), "the role `root` has 3 keys, and takes 4 of them");
+    assert_eq!(error.to_string(), "the role `root` has fewer keys than it takes: 3 of 4");
     let error = Unsigned::root(None, shared_root().next(NOW)).expect_err("is refused");
     assert_eq!(error.to_string(), "a root of version 2 does not follow one of version 0");
 }
@@ -318,7 +318,7 @@ fn a_folder_with_a_forged_document_is_not_gone_on_with() {
     files.insert("1.targets.json".to_owned(), text.replace("2027", "2028").into());
     let error = Repository::read(&files, trusted.bytes()).expect_err("is refused");
     assert!(
-        error.to_string().starts_with("`1.targets.json` is refused: it is signed by 0 of the 3 keys"),
+        error.to_string().starts_with("`1.targets.json` is refused: too few signed it: 0 of the 2"),
         "{error}"
     );
 }

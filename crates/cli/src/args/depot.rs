@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::{RolesArgs, SigningArgs};
+
 /// `release`
 #[derive(Debug, Args)]
 pub struct ReleaseArgs {
@@ -26,6 +28,9 @@ pub struct ReleaseArgs {
     /// Release folder of an earlier release to make a patch from (repeatable); others come from the depot
     #[arg(long, value_name = "RELEASE")]
     pub from: Vec<PathBuf>,
+    #[command(flatten)]
+    /// Who signs it.
+    pub signing: SigningArgs,
 }
 
 /// `depot`
@@ -68,6 +73,17 @@ pub enum DepotAction {
         /// The series of releases
         #[arg(long, default_value = "stable")]
         channel: String,
+    },
+    /// Vouch anew that what a signed depot offers is the newest; to be done each day
+    Refresh(RolesArgs),
+    /// Offer the next root of your roles
+    Follow {
+        #[command(flatten)]
+        /// The depot and the keys.
+        roles: RolesArgs,
+        /// The next root, signed
+        #[arg(long, value_name = "ROOT")]
+        next: PathBuf,
     },
     /// Remove objects that no release needs
     Clean {

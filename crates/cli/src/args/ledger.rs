@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::PassphraseArgs;
+
 /// `ledger`
 #[derive(Debug, Args)]
 pub struct LedgerArgs {
@@ -19,9 +21,9 @@ pub struct KeyArgs {
     /// The key file
     #[arg(long, value_name = "FILE")]
     pub key: PathBuf,
-    /// File whose first line is the passphrase of the key file
-    #[arg(long, value_name = "FILE", env = "AMPOULE_PASSPHRASE_FILE")]
-    pub passphrase_file: Option<PathBuf>,
+    #[command(flatten)]
+    /// Where its passphrase comes from.
+    pub passphrase: PassphraseArgs,
 }
 
 /// What to do with a ledger.

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::SigningArgs;
+
 /// `test`
 #[derive(Debug, Args)]
 pub struct TestArgs {
@@ -29,4 +31,7 @@ pub struct TestArgs {
     /// Keep the machines and the depot there; otherwise they are gone afterwards
     #[arg(long, value_name = "FOLDER")]
     pub keep: Option<PathBuf>,
+    #[command(flatten)]
+    /// Who signs both, where the appliance takes signed releases only.
+    pub signing: SigningArgs,
 }

@@ -46,6 +46,8 @@ pub fn run(args: &DepotArgs, printer: &Arc<Printer>) -> Result<(), Failure> {
             );
             Ok(())
         }
+        DepotAction::Refresh(roles) => super::signing::renew(roles, None, printer),
+        DepotAction::Follow { roles, next } => super::signing::renew(roles, Some(next), printer),
         DepotAction::Clean { folder } => {
             let removed = care::clean(&open(folder)?)
                 .map_err(|error| depot_failure(error).unchanged("nothing was removed"))?;

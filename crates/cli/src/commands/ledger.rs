@@ -55,7 +55,7 @@ fn reader(place: &str) -> Box<dyn ReadLog> {
 }
 
 /// A file that a person names, whole.
-fn read(path: &Path, limit: usize) -> Result<Vec<u8>, Failure> {
+pub fn read(path: &Path, limit: usize) -> Result<Vec<u8>, Failure> {
     let bytes = fs::read(path).map_err(|error| Failure {
         causes: vec![error.to_string()],
         ..Failure::new(Fault::User, format!("can not read `{}`", path.display()))
@@ -67,23 +67,27 @@ fn read(path: &Path, limit: usize) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
-fn read_policy(path: &Path) -> Result<Policy, Failure> {
+/// A policy.
+pub fn read_policy(path: &Path) -> Result<Policy, Failure> {
     let wrong = |error| Failure::from_error(Fault::User, &error);
     Policy::parse(&read(path, POLICY_LIMIT + 1)?).map_err(wrong)
 }
 
+/// A release statement, from a release folder or a file.
+pub fn read_statement(path: &Path) -> Result<Statement, Failure> {
+    let wrong = |error: &(dyn std::error::Error + 'static)| Failure::from_error(Fault::User, error);
+    if !path.is_dir() {
+        return Statement::parse(&read(path, STATEMENT_LIMIT as usize)?).map_err(|error| wrong(&error));
+    }
+    let release = ReleaseFolder::open(path).map_err(|error| wrong(&error))?;
+    let definition = release.read_document(names::DEFINITION, 4 << 20).map_err(|error| wrong(&error))?;
+    let definition: Definition = serde_json::from_slice(&definition).map_err(|error| wrong(&error))?;
+    Statement::of(release.manifest(), &definition).map_err(|error| wrong(&error))
+}
+
 /// What the ledger says of a release, from its folder or its statement.
 fn read_record(path: &Path) -> Result<ReleaseRecord, Failure> {
-    let wrong = |error: &(dyn std::error::Error + 'static)| Failure::from_error(Fault::User, error);
-    let statement = if path.is_dir() {
-        let release = ReleaseFolder::open(path).map_err(|error| wrong(&error))?;
-        let definition = release.read_document(names::DEFINITION, 4 << 20).map_err(|error| wrong(&error))?;
-        let definition: Definition = serde_json::from_slice(&definition).map_err(|error| wrong(&error))?;
-        Statement::of(release.manifest(), &definition).map_err(|error| wrong(&error))?
-    } else {
-        Statement::parse(&read(path, STATEMENT_LIMIT as usize)?).map_err(|error| wrong(&error))?
-    };
-    release::trust::record(&statement).map_err(|error| wrong(&error))
+    release::trust::record(&read_statement(path)?).map_err(|error| Failure::from_error(Fault::User, &error))
 }
 
 /// Where the proof of a release is written.

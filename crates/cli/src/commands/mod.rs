@@ -10,6 +10,7 @@ use crate::args::PackageArgs;
 use crate::error::{Failure, Fault};
 
 pub mod ages;
+pub mod approve;
 pub mod build;
 pub mod bulletin;
 pub mod check;
@@ -19,6 +20,7 @@ pub mod explain;
 mod followed;
 pub mod init;
 pub mod inspect;
+pub mod keys;
 pub mod ledger;
 pub mod lock;
 pub mod patch;
@@ -30,7 +32,7 @@ pub mod running;
 pub mod sbom;
 pub mod schema;
 mod side;
-mod signer;
+mod signing;
 pub mod test;
 
 /// The cache that is named, or the user's own.

@@ -7,6 +7,8 @@ use depot::publish::{Request, Step, publish};
 use depot::{DepotError, DepotFolder};
 use serde_json::json;
 
+use super::signing::Signers;
+
 use crate::args::ReleaseArgs;
 use crate::error::{Failure, Fault};
 use crate::printer::Printer;
@@ -25,20 +27,25 @@ pub fn run(args: &ReleaseArgs, printer: &Printer) -> Result<(), Failure> {
     })?;
     let depot = DepotFolder::open_or_create(&args.depot)
         .map_err(|error| depot_failure(error).unchanged("nothing was published"))?;
-    let request = Request {
-        release: &args.release,
-        channel: &args.channel,
-        notes,
-        patches: args.patches,
-        from: &args.from,
-        now: now(),
-    };
+    let signers = Signers::open(&args.signing).map_err(|failure| failure.unchanged(unchanged()))?;
     let progress = |step: &Step, part: u64| match part {
         0 => printer.passing(&step.to_string()),
         part => printer.passing(&format!("{step}, {} %", part / 10)),
     };
-    let summary = publish(&depot, &request, &depot::ways::Patches::default(), &progress)
-        .map_err(|error| depot_failure(error).unchanged(unchanged()))?;
+    let published = signers.with(|asked| {
+        let request = Request {
+            release: &args.release,
+            channel: &args.channel,
+            notes,
+            patches: args.patches,
+            from: &args.from,
+            now: now(),
+            signing: asked.signing,
+            ledger: asked.ledger,
+        };
+        publish(&depot, &request, &depot::ways::Patches::default(), &progress)
+    });
+    let summary = published.map_err(|error| depot_failure(error).unchanged(unchanged()))?;
     printer.clear();
     let appliance = release_appliance(args)?;
     let index = depot.index(&appliance, &args.channel).map_err(depot_failure)?;
@@ -89,7 +96,9 @@ pub fn depot_failure(error: DepotError) -> Failure {
         | DepotError::Release(release::ReleaseError::Digest { .. } | release::ReleaseError::Size { .. }) => {
             Fault::Trust
         }
+        DepotError::Roles(_) => Fault::Trust,
         DepotError::Io { .. }
+        | DepotError::Ledger(_)
         | DepotError::Listen { .. }
         | DepotError::Patch { .. }
         | DepotError::Busy { .. } => Fault::Environment,
@@ -105,6 +114,13 @@ pub fn depot_failure(error: DepotError) -> Failure {
         DepotError::NotNewer { .. } => {
             failure.hint("give the release a newer version, or publish it in another `--channel`")
         }
+        DepotError::Unsigned { .. } => {
+            failure.hint("`--root ROOT --key FILE ...`, and `--ledger FOLDER --policy FILE --ledger-key FILE`: see docs/KEYS.md")
+        }
+        DepotError::Roles(_) => failure.hint(
+            "give the keys of the release's role and of its freshness, each with `--key`; `ampoule keys root show ROOT` names them",
+        ),
+        DepotError::Ledger(_) => failure.hint("run the same command again once its cause is gone: nothing is entered twice"),
         DepotError::FromUnknown { .. } => failure.hint("publish that release first"),
         DepotError::Busy { .. } => failure.hint("try again when it is done"),
         DepotError::Listen { .. } => failure.hint("name another place with `--listen ADDRESS:PORT`"),

@@ -14,7 +14,8 @@ use release::{ReleaseFolder, names};
 use serde_json::json;
 
 use super::release::{depot_failure, now};
-use crate::args::TestArgs;
+use super::signing::Signers;
+use crate::args::{SigningArgs, TestArgs};
 use crate::error::{Failure, Fault};
 use crate::printer::Printer;
 use crate::render;
@@ -49,8 +50,13 @@ pub fn run(args: &TestArgs, printer: &Arc<Printer>) -> Result<(), Failure> {
             temporary.path()
         }
     };
-    let server =
-        serve_both(&folder.join("depot"), [&args.old, &args.new], &definition.updates.channel, printer)?;
+    let server = serve_both(
+        &folder.join("depot"),
+        [&args.old, &args.new],
+        &definition.updates.channel,
+        &args.signing,
+        printer,
+    )?;
     let rehearsal = Rehearsal {
         old: &old,
         new: &new,
@@ -99,14 +105,27 @@ fn serve_both(
     folder: &Path,
     releases: [&Path; 2],
     channel: &str,
+    signing: &SigningArgs,
     printer: &Printer,
 ) -> Result<Server, Failure> {
     let depot = DepotFolder::open_or_create(folder).map_err(depot_failure)?;
+    let signers = Signers::open(signing)?;
     for release in releases {
         printer.passing(&format!("publish {}", release.display()));
-        let request = Request { release, channel, notes: None, patches: 1, from: &[], now: now() };
-        publish(&depot, &request, &depot::ways::Patches::default(), &|_, _| ())
-            .map_err(|error| depot_failure(error).unchanged("nothing was tested"))?;
+        let published = signers.with(|asked| {
+            let request = Request {
+                release,
+                channel,
+                notes: None,
+                patches: 1,
+                from: &[],
+                now: now(),
+                signing: asked.signing,
+                ledger: asked.ledger,
+            };
+            publish(&depot, &request, &depot::ways::Patches::default(), &|_, _| ())
+        });
+        published.map_err(|error| depot_failure(error).unchanged("nothing was tested"))?;
     }
     printer.clear();
     let listen = std::net::SocketAddr::from(([127, 0, 0, 1], 0));

@@ -1,8 +1,10 @@
 //! Data as text for people. Pure functions.
 
 pub mod ages;
+pub mod approve;
 pub mod depot;
 pub mod inspection;
+pub mod keys;
 pub mod ledger;
 pub mod patch;
 pub mod patching;

@@ -2,11 +2,11 @@
 
 use model::ByteSize;
 use model::control::{
-    Activity, Finding, LifeEntry, LifeStage, Offer, PatchLife, Precheck, Restart, Slot, SlotRole,
-    UpdateState, UpdateStatus,
+    Activity, ApprovalState, Finding, LifeEntry, LifeStage, Offer, PatchLife, Precheck, Restart, Slot,
+    SlotRole, UpdateState, UpdateStatus,
 };
 
-use super::{table, time};
+use super::{counted, harmless, table, time};
 
 /// `ampoule updates`
 pub fn updates(update: &UpdateStatus) -> String {
@@ -71,7 +71,24 @@ pub fn state(update: &UpdateStatus) -> String {
 pub fn offer(offer: &Offer) -> String {
     let kind = if offer.full { "the full image" } else { "a patch" };
     let size = ByteSize(offer.download);
-    format!("{}, {kind} of {size}, published {}", offer.version, time(offer.published))
+    let approval = offer.approval.as_ref().map(|state| format!(", {}", approval(state))).unwrap_or_default();
+    format!("{}, {kind} of {size}, published {}{approval}", offer.version, time(offer.published))
+}
+
+/// What the officers say, as the end of a line.
+fn approval(state: &ApprovalState) -> String {
+    match state {
+        ApprovalState::Approved { by } => format!("approved by {}", harmless(&by.join(", "))),
+        ApprovalState::Waiting { by, needed } if by.is_empty() => {
+            format!("waits for {}", counted(*needed as usize, "officer", "officers"))
+        }
+        ApprovalState::Waiting { by, needed } => {
+            format!("waits for officers: {} of {needed} approve ({})", by.len(), harmless(&by.join(", ")))
+        }
+        ApprovalState::Held { by, reason } => {
+            format!("held by {}: {}", harmless(by), harmless(reason))
+        }
+    }
 }
 
 fn slots(slots: &[Slot]) -> String {

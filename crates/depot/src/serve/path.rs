@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 
 use model::Sha256Digest;
+use release::trust::FOLDER as ROLES;
 
 use crate::folder::{APPLIANCES, MARK, OBJECTS, ensure_name};
 
 /// What a path names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// `depot.json`, or an index: may be replaced.
+    /// `depot.json`, an index, a document of the maker's roles, or what officers say: may be replaced.
     Replaced(PathBuf),
     /// An object: never changes.
     Object(Sha256Digest),
@@ -27,6 +28,20 @@ impl Kind {
                     ensure_name("a part", part).ok()?;
                 }
                 Some(Self::Replaced([APPLIANCES, vendor, name, file].iter().collect()))
+            }
+            [appliances, vendor, name, words, file] if (appliances, words) == (APPLIANCES, "approvals") => {
+                for part in [vendor, name] {
+                    ensure_name("a part", part).ok()?;
+                }
+                let digest = file.strip_suffix(".json")?;
+                let is_digest = digest.parse::<Sha256Digest>().is_ok_and(|it| it.to_string() == digest);
+                is_digest.then(|| Self::Replaced([APPLIANCES, vendor, name, words, file].iter().collect()))
+            }
+            [roles, file] if roles == ROLES => {
+                let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_~".contains(&byte);
+                let is_document =
+                    file.ends_with(".json") && !file.starts_with('.') && file.bytes().all(is_plain);
+                is_document.then(|| Self::Replaced([ROLES, file].iter().collect()))
             }
             [objects, start, name] if objects == OBJECTS => {
                 let digest: Sha256Digest = name.parse().ok()?;

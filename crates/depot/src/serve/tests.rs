@@ -20,7 +20,7 @@ fn bench(limits: Limits) -> Bench {
     let depot = DepotFolder::open_or_create(folder.path()).expect("a depot");
     let mut intake = crate::intake::Intake::begin(&depot).expect("begins");
     let object = intake.write(CONTENT).expect("writes");
-    intake.commit(&release::Index::new("acme/shop".into(), "stable".into())).expect("commits");
+    intake.commit(&release::Index::new("acme/shop".into(), "stable".into()), || Ok(())).expect("commits");
     std::fs::write(folder.path().join("letter"), "secret").expect("writes");
     let listen = "127.0.0.1:0".parse().expect("an address");
     let server = Server::start(folder.path(), listen, limits, |_| ()).expect("starts");
@@ -122,7 +122,7 @@ fn a_client_that_never_reads_its_answer_is_cut_off() {
     let depot = DepotFolder::open_or_create(folder.path()).expect("a depot");
     let mut intake = crate::intake::Intake::begin(&depot).expect("begins");
     let large = intake.write(&vec![7; 64 << 20]).expect("writes");
-    intake.commit(&release::Index::new("acme/shop".into(), "stable".into())).expect("commits");
+    intake.commit(&release::Index::new("acme/shop".into(), "stable".into()), || Ok(())).expect("commits");
     let limits = Limits { connections: 1, stall: Duration::from_millis(500), ..Limits::default() };
     let listen = "127.0.0.1:0".parse().expect("an address");
     let server = Server::start(folder.path(), listen, limits, |_| ()).expect("starts");

@@ -1,3 +1,5 @@
+//! Laws of key files.
+
 use std::fs;
 
 use super::*;

@@ -39,8 +39,9 @@ impl Client<'_> {
         let mut root = read_root(&bytes)?;
         for _ in 0..self.limits.roots {
             let Some(version) = root.version.checked_add(1) else { break };
-            let next =
-                self.bring(&format!("{version}.{ROOT}"), self.limits.root, |bytes| next_root(&root, bytes))?;
+            let next = self.bring_if_there(&format!("{version}.{ROOT}"), self.limits.root, |bytes| {
+                next_root(&root, bytes)
+            })?;
             let Some((next, bytes)) = next else { break };
             // 5.3.11, before 5.3.8: a crash in between drops too much rather than too little. What is dropped is asked for again.
             if [TopRole::Timestamp, TopRole::Snapshot].iter().any(|role| next.takes_keys_from(&root, *role)) {

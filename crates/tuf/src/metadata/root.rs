@@ -64,7 +64,7 @@ pub struct RoleKeys {
 
 /// A root that could never be followed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the role `{role}` has {keys} keys, and takes {threshold} of them")]
+#[error("the role `{role}` has fewer keys than it takes: {keys} of {threshold}")]
 pub struct ImpossibleRoot {
     /// The role.
     pub role: TopRole,

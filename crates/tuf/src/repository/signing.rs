@@ -98,7 +98,7 @@ pub enum SigningError {
         role: String,
     },
     /// More signatures are needed.
-    #[error("{} more signatures are needed, of keys that {} names", missing.needed, missing.by)]
+    #[error("signatures are missing: {} more, of keys that {} names", missing.needed, missing.by)]
     Incomplete {
         /// Whose.
         missing: Missing,

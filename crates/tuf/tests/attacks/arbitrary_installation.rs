@@ -35,7 +35,9 @@ fn a_document_that_was_changed_after_it_was_signed_is_refused() {
         let said = bench.refusal(&[kept]);
         assert!(
             said.contains(file)
-                && said.contains("is signed by 0 of the 1 keys that root version 1 names, and 1 are needed"),
+                && said.contains(
+                    "too few signed it: 0 of the 1 that it takes, among the keys that root version 1 names"
+                ),
             "{said}"
         );
     }
@@ -58,7 +60,7 @@ fn a_document_that_strangers_signed_is_refused() {
         }
         let kept = file.trim_start_matches("2.");
         let said = bench.refusal(&[kept]);
-        assert!(said.contains("is signed by 0 of the 1 keys"), "{file}: {said}");
+        assert!(said.contains("too few signed it: 0 of the 1"), "{file}: {said}");
     }
 }
 
@@ -71,7 +73,7 @@ fn a_stolen_timestamp_key_installs_nothing() {
     bench.list("2.targets.json", "targets.json", "2.snapshot.json", &[3]);
     bench.list("2.snapshot.json", "snapshot.json", "timestamp.json", &[3]);
     let said = bench.refusal(&["snapshot.json", "targets.json"]);
-    assert!(said.contains("2.snapshot.json") && said.contains("is signed by 0 of the 1 keys"), "{said}");
+    assert!(said.contains("2.snapshot.json") && said.contains("too few signed it: 0 of the 1"), "{said}");
 }
 
 #[test]
@@ -83,7 +85,7 @@ fn stolen_online_keys_install_nothing() {
     bench.list("2.targets.json", "targets.json", "2.snapshot.json", &[2]);
     bench.list("2.snapshot.json", "snapshot.json", "timestamp.json", &[3]);
     let said = bench.refusal(&["targets.json"]);
-    assert!(said.contains("2.targets.json") && said.contains("is signed by 0 of the 1 keys"), "{said}");
+    assert!(said.contains("2.targets.json") && said.contains("too few signed it: 0 of the 1"), "{said}");
 }
 
 /// A root that takes two targets keys, of three.
@@ -119,7 +121,9 @@ fn a_threshold_that_is_not_met_is_refused() {
     offer_signed_by(&mut bench, |bytes| bytes, &[1]);
     let said = bench.refusal(&["targets.json"]);
     assert!(
-        said.contains("is signed by 1 of the 3 keys that root version 2 names, and 2 are needed"),
+        said.contains(
+            "too few signed it: 1 of the 2 that it takes, among the keys that root version 2 names"
+        ),
         "{said}"
     );
 }
@@ -154,7 +158,9 @@ fn one_key_under_two_ids_counts_once() {
     bench.list("2.snapshot.json", "snapshot.json", "timestamp.json", &[3]);
     let said = bench.refusal(&["targets.json"]);
     assert!(
-        said.contains("is signed by 1 of the 2 keys that root version 2 names, and 2 are needed"),
+        said.contains(
+            "too few signed it: 1 of the 2 that it takes, among the keys that root version 2 names"
+        ),
         "{said}"
     );
 }
@@ -190,7 +196,12 @@ fn a_root_needs_both_its_predecessors_keys_and_its_own() {
             signed["roles"]["root"]["keyids"] = json!([id(5)]);
         });
         let said = bench.refusal(&["root.json"]);
-        assert!(said.contains(&format!("is signed by 0 of the 1 keys that {by} names")), "{said}");
+        assert!(
+            said.contains(&format!(
+                "too few signed it: 0 of the 1 that it takes, among the keys that {by} names"
+            )),
+            "{said}"
+        );
     }
 }
 
@@ -208,7 +219,12 @@ fn a_key_of_a_kind_that_is_not_known_verifies_nothing() {
     let text = text.replace(id(3).as_str(), odd_key.id().as_str());
     bench.server.files.insert("timestamp.json".to_owned(), text.into());
     let said = bench.refusal(&[]);
-    assert!(said.contains("is signed by 0 of the 1 keys that root version 2 names"), "{said}");
+    assert!(
+        said.contains(
+            "too few signed it: 0 of the 1 that it takes, among the keys that root version 2 names"
+        ),
+        "{said}"
+    );
 }
 
 #[test]
@@ -241,7 +257,12 @@ fn a_stolen_key_signs_nothing_once_a_root_took_it_away() {
     bench.forge("2.snapshot.json", &[2], |signed| signed["version"] = json!(2));
     bench.list("2.snapshot.json", "snapshot.json", "timestamp.json", &[3]);
     let said = bench.refusal(&["targets.json"]);
-    assert!(said.contains("is signed by 0 of the 1 keys that root version 2 names"), "{said}");
+    assert!(
+        said.contains(
+            "too few signed it: 0 of the 1 that it takes, among the keys that root version 2 names"
+        ),
+        "{said}"
+    );
 }
 
 #[test]

@@ -46,10 +46,13 @@ fn an_endless_target_ends_at_its_length() {
     let mut check = found.file.check();
     check.update(CONTENT).expect("as listed");
     let said = check.update(b" ").expect_err("is refused").to_string();
-    assert_eq!(said, format!("it has {} bytes, and {} are listed", CONTENT.len() + 1, CONTENT.len()));
+    assert_eq!(
+        said,
+        format!("its length in bytes is {}, and {} is listed", CONTENT.len() + 1, CONTENT.len())
+    );
     let mut check = found.file.check();
     check.update(&CONTENT[1..]).expect("shorter so far");
-    assert!(check.finish().expect_err("is refused").to_string().contains("are listed"));
+    assert!(check.finish().expect_err("is refused").to_string().contains("is listed"));
 }
 
 #[test]
@@ -84,7 +87,7 @@ fn truncated_documents_are_refused_and_nothing_of_them_is_kept() {
             let said = bench.refusal(&[kept]);
             assert!(said.contains(file), "{said}");
             assert!(
-                said.contains("can not be understood") || said.contains("is not the listed file: it has"),
+                said.contains("can not be understood") || said.contains("is not the listed file: its length"),
                 "{said}"
             );
         }

@@ -177,7 +177,10 @@ fn a_stored_document_is_judged_by_who_delegates_now() {
     bench.publish(vec![], vec![sign("a", a), sign("b", b), (role("shared"), shared)], 2, 3);
     bench.find("a/tool").expect("its delegator trusts this key");
     let said = bench.search_refusal("b/tool", &["shared.json"]);
-    assert!(said.contains("is signed by 0 of the 1 keys that `b` version 2 names"), "{said}");
+    assert!(
+        said.contains("too few signed it: 0 of the 1 that it takes, among the keys that `b` version 2 names"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -47,7 +47,7 @@ fn another_length_than_listed_is_refused() {
         *listed = json!(listed.as_u64().expect("a length") + 1);
     });
     let said = bench.refusal(&["snapshot.json"]);
-    assert!(said.contains("is not the listed file: it has"), "{said}");
+    assert!(said.contains("is not the listed file: its length"), "{said}");
 }
 
 #[test]

@@ -23,7 +23,11 @@ fn a_damaged_root_is_refused_and_nothing_is_asked_for() {
     }
     let value: serde_json::Value = serde_json::from_slice(&bench.server.files["1.root.json"]).expect("JSON");
     bench.store.insert("root.json".to_owned(), forged(&value["signed"], &[5]));
-    assert!(bench.refusal(&["root.json"]).contains("is signed by 0 of the 1 keys that root version 1 names"));
+    assert!(
+        bench.refusal(&["root.json"]).contains(
+            "too few signed it: 0 of the 1 that it takes, among the keys that root version 1 names"
+        )
+    );
     assert!(bench.server.asked.is_empty());
 }
 
@@ -42,8 +46,9 @@ fn damaged_copies_are_replaced_and_told() {
     bench.store.insert("timestamp.json".to_owned(), b"{".to_vec());
     bench.store.insert("snapshot.json".to_owned(), b"".to_vec());
     bench.store.insert("targets.json".to_owned(), vec![0; 50]);
+    bench.store.insert("last-update".to_owned(), vec![0xff; 5]);
     let mut updated = update(&mut bench.store, &mut bench.server, bench.limits, bench.now).expect("updates");
-    assert_eq!(updated.damaged(), ["timestamp.json", "snapshot.json"]);
+    assert_eq!(updated.damaged(), ["last-update", "timestamp.json", "snapshot.json"]);
     updated.find(&path(STATEMENT)).expect("finds");
     assert_eq!(bench.store["targets.json"], bench.server.files["1.targets.json"]);
     bench.update().expect("updates");

@@ -11,17 +11,17 @@ use serde_json::json;
 
 use super::{proof_path, read_policy, read_record, write};
 use crate::args::KeyArgs;
-use crate::commands::signer;
+use crate::commands::keys::signer;
 use crate::error::{Failure, Fault};
 use crate::printer::Printer;
 use crate::render;
 
 /// Makes an empty ledger.
 pub fn init(folder: &Path, name: &str, key: &KeyArgs, printer: &Printer) -> Result<(), Failure> {
-    let secret = signer::open(key)?;
+    let secret = signer(&key.key, &key.passphrase)?;
     let name =
         name.parse().map_err(|error: ledger::note::KeyError| Failure::from_error(Fault::User, &error))?;
-    let signer = NoteSigner::new(name, &secret);
+    let signer = NoteSigner::new(name, secret.as_ref());
     let mut log = Log::create(writer(folder)?, &signer).map_err(|error| log_failure(&error))?;
     let signed = log.signed().clone();
     log.publish(&signed).map_err(|error| log_failure(&error))?;
@@ -45,12 +45,12 @@ pub fn append(
     let policy = read_policy(policy)?;
     let records = releases.iter().map(|path| read_record(path)).collect::<Result<Vec<_>, _>>()?;
     let entries: Vec<_> = records.iter().map(ledger::record::ReleaseRecord::to_bytes).collect();
-    let secret = signer::open(key)?;
-    let log = policy.logs().iter().find(|log| log.key.key() == keys::Sign::public(&secret));
+    let secret = signer(&key.key, &key.passphrase)?;
+    let log = policy.logs().iter().find(|log| log.key.key() == secret.public());
     let Some(log) = log else {
         return Err(Failure::new(Fault::User, "the key is that of no ledger in the policy"));
     };
-    let signer = NoteSigner::new(log.key.name().clone(), &secret);
+    let signer = NoteSigner::new(log.key.name().clone(), secret.as_ref());
     let mut log = Log::open(writer(folder)?, signer.key().clone()).map_err(|error| log_failure(&error))?;
     let entered =
         enter(&mut log, &entries, &signer, &policy, &Client::new()).map_err(|error| enter_failure(&error))?;

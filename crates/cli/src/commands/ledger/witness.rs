@@ -13,8 +13,9 @@ use ledger::witness::{Answer, KnownLog, Witness};
 use serde_json::json;
 
 use crate::args::KeyArgs;
+use crate::commands::keys::signer;
 use crate::commands::release::now;
-use crate::commands::{signer, stop_on_signals};
+use crate::commands::stop_on_signals;
 use crate::error::{Failure, Fault};
 use crate::printer::Printer;
 use crate::render;
@@ -35,10 +36,10 @@ pub fn serve(
     printer: &Arc<Printer>,
 ) -> Result<(), Failure> {
     let user = |error: &(dyn std::error::Error + 'static)| Failure::from_error(Fault::User, error);
-    let secret = signer::open(identity.key)?;
+    let secret = signer(&identity.key.key, &identity.key.passphrase)?;
     let name: ledger::note::KeyName =
         identity.name.parse().map_err(|error: ledger::note::KeyError| user(&error))?;
-    let key = Cosigner::new(name.clone(), &secret).key().clone();
+    let key = Cosigner::new(name.clone(), secret.as_ref()).key().clone();
     let mut logs = Vec::new();
     for text in identity.ledgers {
         let key: VerifierKey = text.parse().map_err(|error: ledger::note::KeyError| user(&error))?;
@@ -53,7 +54,7 @@ pub fn serve(
     }
     let log = Arc::clone(printer);
     let server = Server::start(listen, Limits::default(), move |call| {
-        let cosigner = Cosigner::new(name.clone(), &secret);
+        let cosigner = Cosigner::new(name.clone(), secret.as_ref());
         let answered = witness.answer(&call.method, &call.path, &call.body, &cosigner, now());
         let (answer, problem) = match answered {
             Ok(answer) => (answer, String::new()),

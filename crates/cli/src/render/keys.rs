@@ -1,0 +1,144 @@
+//! Keys and roots, for people and for programs.
+
+use keys::stored::StoredKey;
+use ledger::note::{Algorithm, VerifierKey};
+use serde_json::{Value, json};
+use tuf::Key;
+use tuf::metadata::{Root, TopRole};
+use tuf::repository::{Missing, Stage, root_changes};
+
+use super::{counted, harmless, table};
+
+/// `ampoule keys show`
+pub fn key(key: &StoredKey) -> String {
+    let id = Key::ed25519(key.public()).id();
+    let verifier = verifier(key).map(|text| format!("as officer  {text}\n")).unwrap_or_default();
+    format!(
+        "name        {}\npublic key  {}\nkey id      {id}\nkept by     {}\n{verifier}",
+        harmless(key.name()),
+        key.public(),
+        kept_by(key)
+    )
+}
+
+/// The same for programs.
+pub fn key_json(key: &StoredKey) -> Value {
+    json!({
+        "name": key.name(),
+        "public": key.public().to_string(),
+        "id": Key::ed25519(key.public()).id(),
+        "kept-by": kept_by(key),
+        "verifier": verifier(key),
+    })
+}
+
+/// The key as signed notes name it (C2SP): for `update-officers`, and for a ledger's policy. A name with spaces has none.
+fn verifier(key: &StoredKey) -> Option<String> {
+    let name = key.name().parse().ok()?;
+    Some(VerifierKey::new(name, Algorithm::Ed25519, key.public()).to_string())
+}
+
+fn kept_by(key: &StoredKey) -> &'static str {
+    match key {
+        StoredKey::Command(_) => "a command",
+        StoredKey::File(file) if file.is_encrypted() => "a passphrase",
+        StoredKey::File(_) => "the mode of its file",
+    }
+}
+
+/// `ampoule keys list`
+pub fn list(keys: &[StoredKey]) -> String {
+    if keys.is_empty() {
+        return "no keys yet\n".to_owned();
+    }
+    let mut rows = vec![["name", "key id", "kept by"].map(str::to_owned).to_vec()];
+    rows.extend(keys.iter().map(|key| {
+        vec![harmless(key.name()), Key::ed25519(key.public()).id().to_string(), kept_by(key).to_owned()]
+    }));
+    table(&rows)
+}
+
+/// `ampoule keys root show`
+pub fn root(stage: &Stage<Root>, before: Option<&Root>) -> String {
+    let root = stage.body();
+    let mut text = format!("root version {}, expires {}\n", root.version, root.expires);
+    for role in TopRole::ALL {
+        let keys = root.role(role);
+        let number = counted(keys.keyids.len(), "key", "keys");
+        text.push_str(&format!("{role}: {} of {number}\n", keys.threshold));
+        text.extend(keys.keyids.iter().map(|id| format!("  {id}\n")));
+    }
+    if let Some(before) = before {
+        text.push_str(&format!("changes since version {}\n", before.version));
+        text.extend(root_changes(Some(before), root).iter().map(|change| format!("  {change}\n")));
+    }
+    match missing(stage) {
+        missing if missing.is_empty() => text.push_str("signed: complete\n"),
+        missing => text.extend(missing.iter().map(|missing| {
+            let number = counted(missing.needed as usize, "more signature", "more signatures");
+            format!("signed: needs {number} of keys that {} names\n", missing.by)
+        })),
+    }
+    text
+}
+
+/// The same for programs.
+pub fn root_json(stage: &Stage<Root>, before: Option<&Root>) -> Value {
+    let root = stage.body();
+    let roles: serde_json::Map<String, Value> = TopRole::ALL
+        .into_iter()
+        .map(|role| {
+            let keys = root.role(role);
+            (role.to_string(), json!({ "keys": keys.keyids, "threshold": keys.threshold }))
+        })
+        .collect();
+    let changes: Vec<String> = before.map_or_else(Vec::new, |before| {
+        root_changes(Some(before), root).iter().map(ToString::to_string).collect()
+    });
+    let missing: Vec<Value> = missing(stage)
+        .iter()
+        .map(|missing| json!({ "by": missing.by, "needed": missing.needed, "keys": missing.keys }))
+        .collect();
+    json!({
+        "version": root.version, "expires": root.expires, "roles": roles,
+        "changes": changes, "complete": missing.is_empty(), "missing": missing,
+    })
+}
+
+fn missing(stage: &Stage<Root>) -> Vec<Missing> {
+    match stage {
+        Stage::Partial(partial) => partial.missing(),
+        Stage::Complete(_) => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use keys::{SecretKey, Sign as _};
+    use tuf::Time;
+    use tuf::repository::Unsigned;
+
+    use super::*;
+
+    #[test]
+    fn a_root_says_who_signs_what_and_whose_signatures_it_needs() {
+        let keys: Vec<_> = (1..=2).map(|number| SecretKey::from_seed(&[number; 32])).collect();
+        let mut root = Root::new(Time(1_795_694_400));
+        for role in TopRole::ALL {
+            root = root.with_key(role, keys[0].public());
+        }
+        let root = root.with_key(TopRole::Root, keys[1].public()).with_threshold(TopRole::Root, 2);
+        let stage = Unsigned::root(None, root).expect("follows").sign(&keys[0]).expect("signs");
+        let [one, other] = [0, 1].map(|number: usize| Key::ed25519(keys[number].public()).id().to_string());
+        let text = super::root(&stage, None);
+        assert_eq!(
+            text,
+            format!(
+                "root version 1, expires 2026-11-26T12:00:00Z\nroot: 2 of 2 keys\n  {one}\n  {other}\ntargets: 1 of 1 key\n  {one}\n\
+                 snapshot: 1 of 1 key\n  {one}\ntimestamp: 1 of 1 key\n  {one}\n\
+                 signed: needs 1 more signature of keys that root version 1 names\n"
+            )
+        );
+        assert_eq!(root_json(&stage, None)["complete"], false);
+    }
+}

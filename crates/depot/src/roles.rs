@@ -1,0 +1,183 @@
+//! The maker's roles in a depot: which releases their documents list (TUF, in `tuf/`).
+
+use std::fs;
+use std::path::Path;
+
+use keys::Sign;
+use release::stages::Signatures;
+use release::statement::Statement;
+use release::trust::{FOLDER, TrustError, target_path};
+use serde_json::{Map, Value};
+use tuf::metadata::{TargetFile, Targets, TopRole};
+use tuf::repository::{
+    Changes, Complete, Freshness, Publication, PublishError, Repository, SigningError, Unsigned,
+};
+use tuf::store::FolderStore;
+use tuf::{Key, RoleName, Time};
+
+use crate::error::{DepotError, io};
+use crate::folder::DepotFolder;
+
+/// How long documents are good, in days: what `docs/KEYS.md` tells people.
+const TARGETS_DAYS: u64 = 90;
+const SNAPSHOT_DAYS: u64 = 7;
+const TIMESTAMP_DAYS: u64 = 1;
+
+/// Who signs for a depot.
+#[derive(Clone, Copy)]
+pub struct Signing<'a> {
+    /// A root of the roles that is trusted: the one that appliances are sealed with, or a newer one.
+    pub root: &'a [u8],
+    /// Keys of the roles, in any order. Each signs what its roles sign.
+    pub signers: &'a [&'a dyn Sign],
+    /// Seconds since 1970.
+    pub now: u64,
+}
+
+/// The roles' documents could not be made.
+#[derive(Debug, thiserror::Error)]
+pub enum RolesError {
+    /// What is there, or what follows from it.
+    #[error(transparent)]
+    Publish(#[from] Box<PublishError>),
+    /// Not enough keys, or keys that do not sign.
+    #[error("the release can not be signed")]
+    Signing(#[from] SigningError),
+    /// A name.
+    #[error(transparent)]
+    Name(Box<TrustError>),
+    /// The roles list something else under this version.
+    #[error("the roles sign another statement of {version} already")]
+    OtherStatement {
+        /// Version of the release.
+        version: String,
+    },
+}
+
+/// What the roles are about to say: to be logged, and then to be published.
+#[derive(Debug)]
+pub struct Listed {
+    repository: Repository,
+    targets: Option<Complete<Targets>>,
+}
+
+impl Listed {
+    /// That the roles signed it.
+    pub fn signatures(&self) -> Signatures {
+        self.targets.as_ref().map_or_else(Signatures::listed_before, Signatures::listed)
+    }
+}
+
+/// Whether a depot has roles.
+pub fn has_roles(depot: &DepotFolder) -> bool {
+    depot.path().join(FOLDER).join(tuf::client::TIMESTAMP).is_file()
+}
+
+fn store(depot: &DepotFolder) -> Result<FolderStore, DepotError> {
+    let folder = depot.path().join(FOLDER);
+    fs::create_dir_all(&folder).map_err(io("create", &folder))?;
+    Ok(FolderStore::new(folder))
+}
+
+fn publishing(source: PublishError) -> RolesError {
+    RolesError::Publish(Box::new(source))
+}
+
+impl Signing<'_> {
+    /// Signs the next targets document, which lists one statement more. Nothing is written.
+    pub fn list(
+        &self,
+        depot: &DepotFolder,
+        channel: &str,
+        statement: &Statement,
+    ) -> Result<Listed, DepotError> {
+        let repository = Repository::read(&store(depot)?, self.root).map_err(publishing)?;
+        let identity = &statement.identity;
+        let path = target_path(&identity.id(), channel, &identity.version)
+            .map_err(|error| RolesError::Name(Box::new(error)))?;
+        let custom: Map<String, Value> = [
+            ("version", identity.version.clone()),
+            ("root-hash", statement.image.root_hash.to_string()),
+            ("state-format", statement.state_format.current.to_string()),
+        ]
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), Value::String(value)))
+        .collect();
+        let file = TargetFile::of(&statement.to_bytes()).with_custom(custom);
+        let before = repository.targets(&RoleName::targets());
+        if let Some(known) = before.and_then(|targets| targets.targets.get(path.as_str())) {
+            if (known.length, &known.hashes) != (file.length, &file.hashes) {
+                return Err(RolesError::OtherStatement { version: identity.version.clone() }.into());
+            }
+            // A run that broke off after its documents were written.
+            return Ok(Listed { repository, targets: None });
+        }
+        let expires = Time(self.now).plus_days(TARGETS_DAYS);
+        let next = before.map_or_else(|| Targets::new(expires), |targets| targets.next(expires));
+        let signers = self.of(repository.root(), TopRole::Targets);
+        let targets = Unsigned::top_level(repository.root(), next.with_target(&path, file))
+            .sign_by(&signers)
+            .map_err(RolesError::Signing)?;
+        Ok(Listed { repository, targets: Some(targets) })
+    }
+
+    /// Writes what was listed, with a snapshot and a timestamp of it.
+    pub fn publish(&self, depot: &DepotFolder, listed: Listed) -> Result<(), DepotError> {
+        let targets = listed.targets.map(|targets| (RoleName::targets(), targets));
+        let changes = Changes { roots: Vec::new(), targets: targets.into_iter().collect() };
+        self.renew(depot, listed.repository, changes, false)
+    }
+
+    /// Vouches anew that what is there is the newest: a new timestamp, and a new snapshot. To be done each day.
+    pub fn refresh(&self, depot: &DepotFolder) -> Result<(), DepotError> {
+        let repository = Repository::read(&store(depot)?, self.root).map_err(publishing)?;
+        self.renew(depot, repository, Changes { roots: Vec::new(), targets: Vec::new() }, true)
+    }
+
+    /// Publishes a root that follows the newest one. `targets` keys that changed sign the list again.
+    pub fn follow(&self, depot: &DepotFolder, root: &Path) -> Result<(), DepotError> {
+        let bytes = fs::read(root).map_err(io("read", root))?;
+        let repository = Repository::read(&store(depot)?, self.root).map_err(publishing)?;
+        let root = tuf::repository::Partial::read_root(&bytes, Some(repository.root()))
+            .and_then(tuf::repository::Stage::complete)
+            .map_err(RolesError::Signing)?;
+        let expires = Time(self.now).plus_days(TARGETS_DAYS);
+        let mut targets = Vec::new();
+        if let Some(before) = repository.targets(&RoleName::targets()) {
+            let signers = self.of(root.body(), TopRole::Targets);
+            let signed = Unsigned::top_level(root.body(), before.next(expires))
+                .sign_by(&signers)
+                .map_err(RolesError::Signing)?;
+            targets.push((RoleName::targets(), signed));
+        }
+        self.renew(depot, repository, Changes { roots: vec![root], targets }, true)
+    }
+
+    fn renew(
+        &self,
+        depot: &DepotFolder,
+        repository: Repository,
+        changes: Changes,
+        renew_snapshot: bool,
+    ) -> Result<(), DepotError> {
+        let newest = changes.roots.last().map_or(repository.root(), Complete::body).clone();
+        let (snapshot, timestamp) =
+            (self.of(&newest, TopRole::Snapshot), self.of(&newest, TopRole::Timestamp));
+        let freshness = Freshness {
+            snapshot: &snapshot,
+            timestamp: &timestamp,
+            snapshot_expires: Time(self.now).plus_days(SNAPSHOT_DAYS),
+            timestamp_expires: Time(self.now).plus_days(TIMESTAMP_DAYS),
+            renew_snapshot,
+        };
+        let (_, publication): (_, Publication) = repository.renew(changes, freshness).map_err(publishing)?;
+        Ok(publication.write(&mut store(depot)?).map_err(publishing)?)
+    }
+
+    /// Those of the keys that a role names.
+    fn of(&self, root: &tuf::metadata::Root, role: TopRole) -> Vec<&dyn Sign> {
+        let ids = &root.role(role).keyids;
+        let signs = |signer: &&&dyn Sign| ids.contains(&Key::ed25519(signer.public()).id());
+        self.signers.iter().filter(signs).copied().collect()
+    }
+}

@@ -1,0 +1,212 @@
+//! Laws of publishing with keys and a ledger: what a client of the depot finds that believes nobody else.
+
+mod common;
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Read;
+use std::path::PathBuf;
+
+use depot::publish::{Ledger, Request, publish};
+use depot::roles::Signing;
+use depot::{DepotError, DepotFolder};
+use keys::{SecretKey, Sign};
+use ledger::enter::enter;
+use ledger::folder::Writer;
+use ledger::log::Log;
+use ledger::note::NoteSigner;
+use ledger::policy::Policy;
+use ledger::witness::client::Transport;
+use release::trust;
+use tuf::client::{Updated, trust_root, update};
+use tuf::fetch::{Fetch, FetchError};
+use tuf::metadata::{Root, TopRole};
+use tuf::repository::Unsigned;
+use tuf::{Limits, Time};
+
+use common::{APPLIANCE, Bench, Copies, NOW, request};
+
+/// A maker of one person, who lets the ledger's witnesses be nobody.
+struct Maker {
+    offline: SecretKey,
+    online: SecretKey,
+    log: SecretKey,
+    policy: Policy,
+    root: Vec<u8>,
+}
+
+struct Nobody;
+
+impl Transport for Nobody {
+    fn post(
+        &self,
+        _: &str,
+        _: &[u8],
+        _: usize,
+    ) -> Result<ledger::witness::Answer, Box<dyn std::error::Error + Send + Sync>> {
+        Err("no witness is asked".into())
+    }
+}
+
+impl Maker {
+    fn new() -> Self {
+        let [offline, online, log] = [1, 2, 3].map(|seed| SecretKey::from_seed(&[seed; 32]));
+        let root = Root::new(Time(NOW).plus_days(365))
+            .with_key(TopRole::Root, offline.public())
+            .with_key(TopRole::Targets, offline.public())
+            .with_key(TopRole::Snapshot, online.public())
+            .with_key(TopRole::Timestamp, online.public());
+        let root = Unsigned::root(None, root).expect("possible").sign_by(&[&offline]).expect("signed");
+        let key = NoteSigner::new("example.com/log".parse().expect("a name"), &log).key().to_string();
+        let policy = Policy::parse(format!("log {key}\nquorum none\n").as_bytes()).expect("reads");
+        Self { offline, online, log, policy, root: root.bytes().to_vec() }
+    }
+
+    fn signer(&self) -> NoteSigner<'_> {
+        NoteSigner::new("example.com/log".parse().expect("a name"), &self.log)
+    }
+}
+
+/// Enters into a log in a folder.
+fn enter_into(maker: &Maker, folder: PathBuf, record: &[u8]) -> Vec<u8> {
+    let is_new = !folder.exists();
+    let writer = Writer::open(folder).expect("opens");
+    let mut log = match is_new {
+        true => Log::create(writer, &maker.signer()).expect("created"),
+        false => Log::open(writer, maker.signer().key().clone()).expect("opens"),
+    };
+    let entered = enter(&mut log, &[record], &maker.signer(), &maker.policy, &Nobody).expect("entered");
+    entered.proofs[0].to_bytes()
+}
+
+fn signed<'a>(maker: &'a Maker, signers: &'a [&'a dyn Sign], release: &'a std::path::Path) -> Request<'a> {
+    let signing = Signing { root: &maker.root, signers, now: NOW };
+    Request { signing: Some(signing), ..request(release) }
+}
+
+struct Files(PathBuf);
+
+impl Fetch for Files {
+    fn open(&mut self, name: &str, _: usize) -> Result<Box<dyn Read + '_>, FetchError> {
+        let file = fs::File::open(self.0.join(trust::FOLDER).join(name));
+        Ok(Box::new(file.map_err(|_| FetchError::Missing)?))
+    }
+}
+
+fn with_client<T>(
+    maker: &Maker,
+    depot: &DepotFolder,
+    now: u64,
+    act: impl FnOnce(&mut Updated<'_>) -> T,
+) -> T {
+    let mut store: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+    trust_root(&mut store, &maker.root).expect("a root");
+    let mut files = Files(depot.path().to_owned());
+    act(&mut update(&mut store, &mut files, Limits::DEFAULT, Time(now)).expect("fresh and signed"))
+}
+
+#[test]
+fn law_2_a_client_takes_what_the_roles_sign_and_nothing_else_of_the_index() {
+    let (bench, maker) = (Bench::new(), Maker::new());
+    let signers: [&dyn Sign; 2] = [&maker.offline, &maker.online];
+    for (version, content) in [("1.0.0", "one"), ("1.0.1", "two!")] {
+        let release = bench.release(version, content);
+        publish(&bench.depot(), &signed(&maker, &signers, &release), &Copies::default(), &|_, _| ())
+            .expect("published");
+    }
+    let mut index = bench.index();
+    with_client(&maker, &bench.depot(), NOW, |client| {
+        assert_eq!(trust::signed(client, &index).expect("all of it"), index);
+        // Somebody who can write to the depot adds a release, and takes the place of another one.
+        let mut foreign = index.releases[0].clone();
+        foreign.version = "9.0.0".into();
+        index.releases.push(foreign);
+        let versions = |index: &release::Index| -> Vec<String> {
+            index.releases.iter().map(|it| it.version.clone()).collect()
+        };
+        assert_eq!(versions(&trust::signed(client, &index).expect("told apart")), ["1.0.0", "1.0.1"]);
+        index.releases[1].statement = index.releases[0].statement;
+        let error = trust::signed(client, &index).expect_err("another statement");
+        assert!(error.to_string().contains("another statement of 1.0.1"), "{error}");
+    });
+}
+
+#[test]
+fn law_7_a_release_is_not_published_before_it_is_logged() {
+    let (bench, maker) = (Bench::new(), Maker::new());
+    let signers: [&dyn Sign; 2] = [&maker.offline, &maker.online];
+    let release = bench.release("1.0.0", "one");
+    bench.depot();
+    let before = bench.files();
+    // The ledger does not answer, and then it answers with a proof of something else.
+    let is_down = Cell::new(true);
+    let enter_record = |record: &[u8]| match is_down.get() {
+        true => Err("the ledger is down".into()),
+        false => Ok(enter_into(&maker, bench.path("log"), &[record, b"x"].concat())),
+    };
+    let ledger = Ledger { policy: &maker.policy, enter: &enter_record };
+    let wanted = Request { ledger: Some(ledger), ..signed(&maker, &signers, &release) };
+    for _ in 0..2 {
+        let refused = publish(&bench.depot(), &wanted, &Copies::default(), &|_, _| ());
+        assert!(matches!(refused, Err(DepotError::Ledger(_))), "{refused:?}");
+        is_down.set(false);
+        let visible: Vec<_> = bench.files().into_keys().filter(|path| !before.contains_key(path)).collect();
+        let is_nothing = |path: &PathBuf| path.ends_with("depot.json") || path.ends_with(".lock");
+        assert!(visible.iter().all(is_nothing), "{visible:?}");
+    }
+    // With its proof it is published, and an appliance with this policy accepts the proof from the depot.
+    let enter_record = |record: &[u8]| Ok(enter_into(&maker, bench.path("log"), record));
+    let ledger = Ledger { policy: &maker.policy, enter: &enter_record };
+    let wanted = Request { ledger: Some(ledger), ..signed(&maker, &signers, &release) };
+    publish(&bench.depot(), &wanted, &Copies::default(), &|_, _| ()).expect("published");
+    let (depot, entry) = (bench.depot(), bench.index().releases.remove(0));
+    let bytes = depot.read_object(&entry.statement, 1 << 20).expect("whole");
+    let statement = release::Statement::parse(&bytes).expect("a statement");
+    let proof = depot.read_object(&entry.proof.expect("a proof"), trust::PROOF_LIMIT).expect("whole");
+    trust::proved(&statement, Some(&proof), &maker.policy).expect("it holds");
+    for at in 0..proof.len() {
+        let mut changed = proof.clone();
+        changed[at] ^= 1;
+        assert!(trust::proved(&statement, Some(&changed), &maker.policy).is_err(), "byte {at}");
+    }
+    assert!(trust::proved(&statement, None, &maker.policy).is_err());
+    let report = depot::care::check(&depot).expect("checks");
+    assert_eq!((report.problems, report.unreferenced), (vec![], vec![]));
+}
+
+#[test]
+fn too_few_keys_publish_nothing_and_a_signed_depot_stays_signed() {
+    let (bench, maker) = (Bench::new(), Maker::new());
+    let release = bench.release("1.0.0", "one");
+    let online: [&dyn Sign; 1] = [&maker.online];
+    let refused = publish(&bench.depot(), &signed(&maker, &online, &release), &Copies::default(), &|_, _| ());
+    assert!(matches!(refused, Err(DepotError::Roles(_))), "{refused:?}");
+    assert!(bench.depot().index(APPLIANCE, "stable").expect("reads").is_none());
+    let both: [&dyn Sign; 2] = [&maker.offline, &maker.online];
+    publish(&bench.depot(), &signed(&maker, &both, &release), &Copies::default(), &|_, _| ())
+        .expect("published");
+    let next = bench.release("1.0.1", "two!");
+    let refused = publish(&bench.depot(), &request(&next), &Copies::default(), &|_, _| ());
+    assert!(matches!(refused, Err(DepotError::Unsigned { .. })), "{refused:?}");
+    assert_eq!(bench.index().releases.len(), 1);
+}
+
+#[test]
+fn a_depot_is_fresh_again_after_a_refresh_with_the_online_key_alone() {
+    let (bench, maker) = (Bench::new(), Maker::new());
+    let release = bench.release("1.0.0", "one");
+    let both: [&dyn Sign; 2] = [&maker.offline, &maker.online];
+    publish(&bench.depot(), &signed(&maker, &both, &release), &Copies::default(), &|_, _| ())
+        .expect("published");
+    let later = NOW + 20 * 24 * 3600;
+    let mut store: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+    trust_root(&mut store, &maker.root).expect("a root");
+    let mut files = Files(bench.path("depot"));
+    assert!(update(&mut store, &mut files, Limits::DEFAULT, Time(later)).is_err(), "it is expired");
+    let online: [&dyn Sign; 1] = [&maker.online];
+    Signing { root: &maker.root, signers: &online, now: later }.refresh(&bench.depot()).expect("renewed");
+    with_client(&maker, &bench.depot(), later, |client| {
+        assert_eq!(trust::signed(client, &bench.index()).expect("fresh").releases.len(), 1);
+    });
+}
