@@ -168,6 +168,6 @@ fn a_release_is_entered_proved_and_watched_and_every_lie_is_found() {
     let mut bytes = fs::read(&tile).expect("reads");
     bytes[40] ^= 1;
     fs::write(&tile, bytes).expect("writes");
-    fails(&call("ledger audit ledger --policy policy"), 5, "tiles do not lead to the root");
+    fails(&call("ledger audit ledger --policy policy"), 5, "is not the one in its tree");
     fails(&call(append.replacen("old", "ledger", 1).as_str()), 5, "another root");
 }

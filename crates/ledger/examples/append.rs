@@ -12,8 +12,9 @@ use keys::SecretKey;
 use ledger::folder::{Folder, Writer};
 use ledger::log::Log;
 use ledger::monitor::Monitor;
-use ledger::note::NoteSigner;
+use ledger::note::{Cosigner, NoteSigner};
 use ledger::policy::Policy;
+use ledger::proof::Proof;
 use ledger::record::ReleaseRecord;
 
 fn main() {
@@ -39,7 +40,28 @@ fn main() {
         let (rate, slowest) = (count as f64 / took, slowest.as_secs_f64() * 1000.0);
         println!("{batch}\t{count}\t{took:.2}\t{rate:.0}\t{slowest:.1}");
     }
-    let policy = Policy::of(signer.key(), 0, &[]).expect("a policy");
+    // Three witnesses for the last checkpoint, and the policy asks for two.
+    let witnesses: [_; 3] = std::array::from_fn(|index| SecretKey::from_seed(&[index as u8 + 1; 32]));
+    let cosigners: [_; 3] = std::array::from_fn(|index| {
+        let name = format!("witness{index}.example");
+        Cosigner::new(name.parse().expect("a name"), &witnesses[index])
+    });
+    let mut note = log.signed().clone();
+    for cosigner in &cosigners {
+        note.add(cosigner.cosign(note.text(), 1_700_000_000).expect("co-signs"));
+    }
+    log.publish(&note).expect("publishes");
+    let [a, b, c] = &cosigners;
+    let policy =
+        Policy::of(signer.key(), 2, &[("a", a.key()), ("b", b.key()), ("c", c.key())]).expect("a policy");
+    let (index, rounds) = (log.size() / 3, 1_000);
+    let proof = log.prove(index).expect("proves").to_bytes();
+    let leaf = record(index).leaf();
+    let start = Instant::now();
+    for _ in 0..rounds {
+        Proof::parse(&proof).expect("reads").verify(leaf, &policy).expect("proves");
+    }
+    println!("proof\t{}\t{:.0}", proof.len(), start.elapsed().as_secs_f64() * 1e6 / f64::from(rounds));
     let (start, mut seen) = (Instant::now(), 0u64);
     Monitor::new(policy).follow(&Folder::new(&folder), &mut |_, _| seen += 1).expect("is a good log");
     let took = start.elapsed().as_secs_f64();

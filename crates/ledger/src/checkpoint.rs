@@ -45,7 +45,7 @@ pub enum CheckpointError {
     /// Not the base64 of 32 bytes.
     #[error("`{0}` is no root")]
     Root(String),
-    /// More than [`EXTENSIONS_LIMIT`].
+    /// More than are read.
     #[error("the checkpoint has more than {EXTENSIONS_LIMIT} extension lines")]
     Extensions,
 }

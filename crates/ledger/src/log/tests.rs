@@ -98,6 +98,32 @@ fn full_tiles_never_change_and_partial_ones_leave() {
     }
 }
 
+#[test]
+fn an_older_tree_can_be_read_after_its_partial_tiles_left() {
+    let (disk, secret) = (Disk::default(), secret());
+    let signer = signer(&secret);
+    let mut log = Log::create(disk.clone(), &signer).expect("makes a log");
+    let (mut old, mut all) = (Vec::new(), Vec::new());
+    for count in [200, 40, 30, 500] {
+        let batch = entries(&format!("batch of {count}"), count);
+        let signed = log.append(&batch, &signer).expect("appends").signed;
+        log.publish(&signed).expect("publishes");
+        all.extend(batch);
+        old.push(tree_of(&signed));
+    }
+    assert!(
+        !disk.files().contains_key("tile/0/000.p/200")
+            && !disk.files().contains_key("tile/entries/000.p/240")
+    );
+    for (size, root) in old {
+        let tree = Tree::new(&disk, size);
+        assert_eq!(tree.root().expect("reads"), root, "{size}");
+        let last = tree.entries((size - 1) / 256).expect("reads");
+        assert_eq!(last.last(), all.get(size as usize - 1), "{size}");
+        assert_eq!(last.len() as u64, (size - 1) % 256 + 1);
+    }
+}
+
 /// Runs a log until the disk is cut off. Gives every checkpoint that came out of it, and what was published for certain.
 fn run(disk: &Disk, signer: &NoteSigner<'_>) -> (Vec<Note>, u64) {
     let (mut out, mut published) = (Vec::new(), 0);

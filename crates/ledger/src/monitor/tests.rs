@@ -273,6 +273,10 @@ fn mutated_tiles_and_entries_are_found_wherever_they_are() {
                     )
             );
             assert!(is_named, "{path}, {what}: {error}");
+            // Who serves other entries than those in the tree is told from who serves another tree.
+            if path.contains("entries") && what == "last bit" {
+                assert!(matches!(error, Finding::Entry { .. }), "{path}, {what}: {error}");
+            }
             // And nothing wrong was handed out before.
             for (index, entry) in seen.iter().enumerate() {
                 let good =
@@ -281,10 +285,17 @@ fn mutated_tiles_and_entries_are_found_wherever_they_are() {
             }
             // A monitor that knew the first 600 entries never accepts a wrong one of the others.
             let mut monitor = early.clone();
-            if let Ok((progress, entries)) = follow(&mut monitor, &disk) {
-                assert_eq!(progress.to, 1_100);
-                let expected: Vec<_> = (0..500).map(|i| format!("{}: more {i}", i + 600)).collect();
-                assert_eq!(entries, expected, "{path}, {what}");
+            match follow(&mut monitor, &disk) {
+                Ok((progress, entries)) => {
+                    assert_eq!(progress.to, 1_100);
+                    let expected: Vec<_> = (0..500).map(|i| format!("{}: more {i}", i + 600)).collect();
+                    assert_eq!(entries, expected, "{path}, {what}");
+                }
+                // Damage is no second history: the log is not accused of one.
+                Err(error) => assert!(
+                    !matches!(error, Finding::SplitView { .. } | Finding::WentBack { .. }),
+                    "{path}, {what}: {error}"
+                ),
             }
         }
     }
@@ -312,6 +323,47 @@ fn a_checkpoint_over_entries_nobody_can_see_is_found() {
     for monitor in [&mut monitor, &mut Monitor::new(bench.policy())] {
         let error = follow(monitor, &disk).expect_err("is found");
         assert!(matches!(error, Finding::Tiles { size: 9 }), "{error}");
+    }
+}
+
+#[test]
+fn entries_of_a_whole_forged_tree_are_never_handed_out() {
+    let bench = Bench::new();
+    let (_, disk) = bench.grown("entry", &[700]);
+    let signed = disk.files()[CHECKPOINT_PATH].clone();
+    // Every file fits every other one; only the signed root is of other entries.
+    let (_, forged) = bench.grown("forged", &[700]);
+    forged.tamper(CHECKPOINT_PATH, |bytes| *bytes = signed);
+    let mut seen = 0;
+    let error = Monitor::new(bench.policy()).follow(&forged, &mut |_, _| seen += 1).expect_err("is found");
+    assert!(matches!(error, Finding::Tiles { size: 700 }), "{error}");
+    assert_eq!(seen, 0);
+}
+
+#[test]
+fn an_error_never_repeats_its_cause() {
+    let bench = Bench::new();
+    let (mut log, disk) = bench.grown("entry", &[5]);
+    let mut findings: Vec<Box<dyn std::error::Error>> = Vec::new();
+    let mut monitor = Monitor::new(bench.policy());
+    disk.tamper("tile/0/000.p/5", |bytes| bytes.truncate(3));
+    findings.push(Box::new(follow(&mut monitor, &disk).expect_err("no tile")));
+    bench.grow(&mut log, "more", 1, &[2]);
+    findings.push(Box::new(follow(&mut monitor, &disk).expect_err("no quorum")));
+    disk.tamper(CHECKPOINT_PATH, |bytes| bytes.truncate(20));
+    findings.push(Box::new(follow(&mut monitor, &disk).expect_err("no note")));
+    findings.push(Box::new(Log::open(disk.clone(), bench.signer().key().clone()).expect_err("no note")));
+    findings.push(Box::new(crate::policy::Policy::parse(b"witness a b\nquorum a\n").expect_err("no key")));
+    for finding in findings {
+        let texts: Vec<_> =
+            std::iter::successors(Some(&*finding), |error| error.source()).map(ToString::to_string).collect();
+        for (outer, inner) in texts.iter().zip(texts.iter().skip(1)) {
+            assert!(!outer.contains(inner), "{texts:?}");
+        }
+        for text in &texts {
+            assert!(text.starts_with(|it: char| it.is_lowercase() || it == '`'), "{text}");
+            assert!(!text.ends_with('.'), "{text}");
+        }
     }
 }
 

@@ -163,6 +163,13 @@ fn a_cosignature_binds_time_and_text_and_is_no_plain_signature() {
         changed.signatures[0].signature[..8].copy_from_slice(&time.to_be_bytes());
         assert!(matches!(changed.verify([cosigner.key()]), Err(NoteError::WrongSignature(_))), "{time}");
     }
+    // Also when it was really signed so.
+    for time in [0, TIME_LIMIT + 1, u64::MAX] {
+        let signature = secret.sign(cosigned(time, text).as_bytes()).expect("signs").0;
+        let mut changed = note.clone();
+        changed.signatures[0].signature = [&time.to_be_bytes()[..], &signature].concat();
+        assert!(matches!(changed.verify([cosigner.key()]), Err(NoteError::WrongSignature(_))), "{time}");
+    }
     assert!(matches!(cosigner.cosign(text, 0), Err(SigningError::Time(0))));
     assert!(matches!(cosigner.cosign(text, u64::MAX), Err(SigningError::Time(_))));
 }

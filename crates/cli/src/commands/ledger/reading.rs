@@ -103,14 +103,14 @@ pub fn monitor(
         watch.add_appliance(vendor, name);
     }
     let mut monitor = resume(read_policy(policy)?, state)?;
+    let found = |error| finding_failure(&error).unchanged("the monitor remembers what it remembered before");
     let mut alerts = Vec::new();
-    let progress = monitor
-        .follow(log, &mut |index, entry| alerts.extend(watch.judge(index, entry)))
-        .map_err(|error| finding_failure(&error))?;
+    let progress =
+        monitor.follow(log, &mut |index, entry| alerts.extend(watch.judge(index, entry))).map_err(found)?;
     for path in watched.compare {
         let other = Note::parse(&read(path, NOTE_LIMIT)?);
         let other = other.map_err(|error| Failure::from_error(Fault::User, &error))?;
-        monitor.compare(log, &other).map_err(|error| finding_failure(&error))?;
+        monitor.compare(log, &other).map_err(found)?;
     }
     show(&progress, &alerts, printer);
     // After the alerts are shown: what was never shown comes again.
@@ -129,8 +129,11 @@ fn resume(policy: Policy, state: &Path) -> Result<Monitor, Failure> {
         return Ok(Monitor::new(policy));
     }
     Monitor::resume(policy, &read(state, NOTE_LIMIT)?).map_err(|error| {
-        Failure::from_error(Fault::Trust, &error)
-            .hint(format!("`{}` is no checkpoint of this ledger; name another `--state`", state.display()))
+        let message = format!("`{}` is not what the monitor remembered of this ledger", state.display());
+        let causes = render::ledger::chain(&error);
+        Failure { causes: vec![causes], ..Failure::new(Fault::Trust, message) }.hint(
+            "bring the file back from a copy: without it, what the ledger took back meanwhile stays unseen",
+        )
     })
 }
 
@@ -160,16 +163,11 @@ fn finding_failure(error: &Finding) -> Failure {
     match error {
         Finding::SplitView { first, second } | Finding::WentBack { last: first, found: second } => {
             let text = |note: &Note| String::from_utf8_lossy(&note.to_bytes()).into_owned();
-            failure(Fault::Trust)
-                .detail(format!("{}\n{}", text(first), text(second)))
-                .unchanged("the monitor remembers what it remembered before")
-                .hint(
-                    "keep both checkpoints: together they are proof; tell everybody who relies on the ledger",
-                )
+            failure(Fault::Trust).detail(format!("{}\n{}", text(first), text(second))).hint(
+                "keep both checkpoints: together they are proof; tell everybody who relies on the ledger",
+            )
         }
-        error if error.is_evidence() => {
-            failure(Fault::Trust).unchanged("the monitor remembers what it remembered before")
-        }
+        error if error.is_evidence() => failure(Fault::Trust),
         _ => failure(Fault::Environment),
     }
 }
