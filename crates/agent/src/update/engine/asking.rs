@@ -40,15 +40,6 @@ pub(super) fn look(host: &dyn Host) -> Result<(), String> {
     let appliance = host.definition().appliance.id();
     let (index, bytes) = depot.index(&appliance, &choices.channel).map_err(|error| explain(&error))?;
     let checked = Checked { time: host.now(), depot: url, channel: choices.channel, serial: index.serial };
-    if let Some((last, _)) = files.checked()
-        && (&last.depot, &last.channel) == (&checked.depot, &checked.channel)
-        && last.serial > checked.serial
-    {
-        return Err(format!(
-            "the depot's index is older than the one it had before (number {}, before {})",
-            checked.serial, last.serial
-        ));
-    }
     let (index, bytes) = match Sealed::read(Path::new("/"))? {
         Some(sealed) => {
             let mut notice = |text| tell_once(updater, text);
@@ -56,7 +47,10 @@ pub(super) fn look(host: &dyn Host) -> Result<(), String> {
             let bytes = index.to_bytes();
             (index, bytes)
         }
-        None => (index, bytes),
+        None => {
+            refuse_older(files, &checked)?;
+            (index, bytes)
+        }
     };
     let known = updater.lock().running_release;
     let same = index.releases.iter().filter(|release| release.version == updater.own.version);
@@ -109,6 +103,23 @@ pub(crate) fn plan_for(host: &dyn Host, version: Option<&str>, again: Again) -> 
         return Err(format!("the statement of {} is of something else", release.version));
     }
     Ok(Planned { release, patch, statement })
+}
+
+/// Where nobody signs, a number is all that tells an older index from a newer one. Where the roles do, it counts for nothing: anybody who can
+/// write to a depot could count it up for ever.
+fn refuse_older(files: &Files, checked: &Checked) -> Result<(), String> {
+    match files.checked() {
+        Some((last, _))
+            if (&last.depot, &last.channel) == (&checked.depot, &checked.channel)
+                && last.serial > checked.serial =>
+        {
+            Err(format!(
+                "the depot's index is older than the one it had before (number {}, before {})",
+                checked.serial, last.serial
+            ))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn tell_once(updater: &Updater, notice: String) {

@@ -190,10 +190,18 @@ pub fn trust(suite: &mut Suite) {
         assert!(why.contains("0 of 1 approve"), "{why}");
     });
     suite.check("a depot that is set back is refused", || {
-        set(&it, "update-depot", &stale_server.url());
-        let why = refused(&it, Call::CheckUpdates);
-        assert!(why.contains("older") || why.contains("expired"), "{why}");
+        let before = bench.join("before");
+        tools::run("cp", ["-a".as_ref(), depot.as_os_str(), before.as_os_str()]);
+        let older = DepotServer::start(&before);
+        let folder = depot.display().to_string();
+        let refresh = ["depot", "refresh", &folder, "--root", "1.root.json", "--key", "keys/online.key"];
+        tools::run_in(&maker(), &ampoule().display().to_string(), &refresh);
+        check_updates(&it);
+        set(&it, "update-depot", &older.url());
+        let asked = it.running().control().and_then(|mut client| client.call(Call::CheckUpdates));
         set(&it, "update-depot", &server.url());
+        let why = format!("{:?}", asked.expect_err("it has seen newer documents"));
+        assert!(why.contains("timestamp.json") && why.contains("version"), "{why}");
     });
     suite.check("law_2_a_release_that_nobody_signed_is_not_offered", || {
         let _forged = Forged::new(&depot, |index| {
