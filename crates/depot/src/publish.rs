@@ -14,7 +14,7 @@ use release::index::{Index, IndexedRelease, ObjectRef, PATCH_LIMIT, PatchRef, RE
 use release::stages::{Drafted, Entry, Logged, Published, Signatures};
 use release::statement::STATEMENT_LIMIT;
 use release::version::Version;
-use release::{ReleaseFolder, Statement, names};
+use release::{ReleaseFolder, ReleaseId, Statement, names};
 
 use crate::error::{DepotError, io};
 use crate::folder::DepotFolder;
@@ -42,6 +42,8 @@ pub struct Request<'a> {
     pub from: &'a [PathBuf],
     /// Seconds since 1970.
     pub now: u64,
+    /// Releases from which it is proven to bring security fixes and nothing else.
+    pub security_only_from: Vec<ReleaseId>,
     /// Who signs; `None`: nobody.
     pub signing: Option<Signing<'a>>,
     /// The ledger that has to have it; `None`: the maker has none.
@@ -155,6 +157,7 @@ pub fn publish(
         published: request.now,
         notes: request.notes.clone(),
         proof,
+        security_only_from: request.security_only_from.clone(),
         patches,
     };
     let mut next = index;
@@ -179,7 +182,7 @@ fn stages(
     let listed = match &request.signing {
         Some(signing) => {
             progress(&Step::Sign, 0);
-            Some(signing.list(depot, request.channel, &statement)?)
+            Some(signing.list(depot, request.channel, &statement, &request.security_only_from)?)
         }
         None => None,
     };

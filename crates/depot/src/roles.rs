@@ -4,9 +4,10 @@ use std::fs;
 use std::path::Path;
 
 use keys::Sign;
+use release::ReleaseId;
 use release::stages::Signatures;
 use release::statement::Statement;
-use release::trust::{FOLDER, TrustError, target_path};
+use release::trust::{FOLDER, SECURITY_ONLY_FROM, TrustError, target_path};
 use serde_json::{Map, Value};
 use tuf::metadata::{TargetFile, Targets, TopRole};
 use tuf::repository::{
@@ -90,12 +91,13 @@ impl Signing<'_> {
         depot: &DepotFolder,
         channel: &str,
         statement: &Statement,
+        security_only_from: &[ReleaseId],
     ) -> Result<Listed, DepotError> {
         let repository = Repository::read(&store(depot)?, self.root).map_err(publishing)?;
         let identity = &statement.identity;
         let path = target_path(&identity.id(), channel, &identity.version)
             .map_err(|error| RolesError::Name(Box::new(error)))?;
-        let custom: Map<String, Value> = [
+        let mut custom: Map<String, Value> = [
             ("version", identity.version.clone()),
             ("root-hash", statement.image.root_hash.to_string()),
             ("state-format", statement.state_format.current.to_string()),
@@ -103,6 +105,8 @@ impl Signing<'_> {
         .into_iter()
         .map(|(name, value)| (name.to_owned(), Value::String(value)))
         .collect();
+        let from = security_only_from.iter().map(|release| Value::String(release.to_string())).collect();
+        custom.insert(SECURITY_ONLY_FROM.to_owned(), Value::Array(from));
         let file = TargetFile::of(&statement.to_bytes()).with_custom(custom);
         let before = repository.targets(&RoleName::targets());
         if let Some(known) = before.and_then(|targets| targets.targets.get(path.as_str())) {

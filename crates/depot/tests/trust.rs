@@ -133,6 +133,26 @@ fn law_2_a_client_takes_what_the_roles_sign_and_nothing_else_of_the_index() {
 }
 
 #[test]
+fn what_brings_security_fixes_only_is_the_roles_word_and_not_the_index_s() {
+    let (bench, maker) = (Bench::new(), Maker::new());
+    let signers: [&dyn Sign; 2] = [&maker.offline, &maker.online];
+    let from = release::ReleaseId(model::Sha256Digest([4; 32]));
+    for (version, content, security_only_from) in [("1.0.0", "one", vec![]), ("1.0.1", "two!", vec![from])] {
+        let release = bench.release(version, content);
+        let wanted = Request { security_only_from, ..signed(&maker, &signers, &release) };
+        publish(&bench.depot(), &wanted, &Copies::default(), &|_, _| ()).expect("published");
+    }
+    let mut index = bench.index();
+    index.releases[0].security_only_from = vec![from];
+    index.releases[1].security_only_from.clear();
+    with_client(&maker, &bench.depot(), NOW, |client| {
+        let signed = trust::signed(client, &index).expect("all of it");
+        let said: Vec<_> = signed.releases.iter().map(|it| it.security_only_from.clone()).collect();
+        assert_eq!(said, [vec![], vec![from]]);
+    });
+}
+
+#[test]
 fn law_7_a_release_is_not_published_before_it_is_logged() {
     let (bench, maker) = (Bench::new(), Maker::new());
     let signers: [&dyn Sign; 2] = [&maker.offline, &maker.online];

@@ -34,6 +34,9 @@ pub const MANUAL: &str = "manual";
 /// [`POLICY`]: patches are staged when they appear and installed inside the window.
 pub const AUTOMATIC: &str = "automatic";
 
+/// [`POLICY`]: as [`AUTOMATIC`], for patches that are proven to bring security fixes and nothing else.
+pub const SECURITY: &str = "security";
+
 /// The definition with the built-in settings behind the declared ones.
 pub fn complete(definition: &Definition) -> Definition {
     let mut definition = definition.clone();
@@ -84,8 +87,9 @@ fn settings(updates: &Updates) -> Vec<Setting> {
     let mut policy = setting(
         POLICY,
         "Installing new releases",
-        "`manual`: somebody asks for each one. `automatic`: inside the maintenance window.",
-        Kind::Enum { choices: vec![MANUAL.into(), AUTOMATIC.into()] },
+        "`manual`: somebody asks for each one. `automatic`: inside the maintenance window. `security`: the same, but only where its maker \
+         has proven that it brings security fixes and nothing else.",
+        Kind::Enum { choices: vec![MANUAL.into(), AUTOMATIC.into(), SECURITY.into()] },
     );
     policy.default = Some(Value::String(MANUAL.into()));
     let mut window = setting(

@@ -55,6 +55,9 @@ pub struct IndexedRelease {
     /// The proof that the ledger has it (c2sp.org/tlog-proof), where its maker has a ledger.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proof: Option<ObjectRef>,
+    /// Releases from which it is proven to bring security fixes and nothing else; see `docs/BULLETIN.md`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub security_only_from: Vec<ReleaseId>,
     /// Ways to its image: patches, and the full image, which leads there from anything.
     pub patches: Vec<PatchRef>,
 }

@@ -9,13 +9,16 @@ use ledger::policy::{Policy, Witnessed};
 use ledger::proof::Proof;
 use ledger::record::{RecordError, ReleaseRecord};
 use tuf::client::Updated;
+use tuf::metadata::TargetFile;
 use tuf::{ErrorKind, TargetPath};
 
-use crate::index::{Index, IndexedRelease, ObjectRef};
-use crate::statement::Statement;
+use crate::index::{Index, IndexedRelease, ObjectRef, PATCH_LIMIT};
+use crate::statement::{ReleaseId, Statement};
 
 /// Folder of the roles' documents in a depot.
 pub const FOLDER: &str = "tuf";
+/// Member of a target's `custom`: digests of the releases from which it is proven to bring security fixes and nothing else.
+pub const SECURITY_ONLY_FROM: &str = "security-only-from";
 /// Longest proof in bytes: 64 hashes and a checkpoint with the signatures of all witnesses. Stops a depot from filling memory.
 pub const PROOF_LIMIT: u64 = 64 << 10;
 
@@ -60,33 +63,40 @@ pub fn target_path(appliance: &str, channel: &str, version: &str) -> Result<Targ
     TargetPath::new(&path).map_err(|_| TrustError::Name(path.chars().take(200).collect()))
 }
 
-/// What the roles say of one release: whether its statement is the one in the index. `false` when they do not list it.
-pub fn is_signed(
+/// What the roles say of one release, whose statement is the one in the index. `None` when they do not list it.
+pub fn listed(
     updated: &mut Updated<'_>,
     index: &Index,
     release: &IndexedRelease,
-) -> Result<bool, TrustError> {
+) -> Result<Option<TargetFile>, TrustError> {
     let path = target_path(&index.appliance, &index.channel, &release.version)?;
     let found = match updated.find(&path) {
         Ok(found) => found,
-        Err(error) if matches!(error.kind, ErrorKind::NoSuchTarget { .. }) => return Ok(false),
+        Err(error) if matches!(error.kind, ErrorKind::NoSuchTarget { .. }) => return Ok(None),
         Err(error) => return Err(Box::new(error).into()),
     };
     let ObjectRef { sha256, size } = release.statement;
     let is_same = found.file.length == size
         && found.file.hashes.digest_by("sha256").is_some_and(|digest| digest == sha256.to_string());
     match is_same {
-        true => Ok(true),
+        true => Ok(Some(found.file)),
         false => Err(TrustError::OtherStatement { version: release.version.clone() }),
     }
 }
 
-/// The index with the releases that the roles list.
+/// From where the roles say that it brings security fixes only. What can not be read is no promise.
+fn security_only_from(file: &TargetFile) -> Vec<ReleaseId> {
+    let said = file.custom.as_ref().and_then(|custom| custom.get(SECURITY_ONLY_FROM)?.as_array());
+    said.into_iter().flatten().filter_map(|id| id.as_str()?.parse().ok()).take(PATCH_LIMIT).collect()
+}
+
+/// The index with the releases that the roles list, and with what they say of each.
 pub fn signed(updated: &mut Updated<'_>, index: &Index) -> Result<Index, TrustError> {
     let mut signed = Index { releases: Vec::new(), ..index.clone() };
     for release in &index.releases {
-        if is_signed(updated, index, release)? {
-            signed.releases.push(release.clone());
+        if let Some(file) = listed(updated, index, release)? {
+            let security_only_from = security_only_from(&file);
+            signed.releases.push(IndexedRelease { security_only_from, ..release.clone() });
         }
     }
     Ok(signed)

@@ -209,6 +209,7 @@ mod tests {
             published: 1,
             notes: None,
             proof: None,
+            security_only_from: Vec::new(),
             patches: patches.iter().map(patch).collect(),
         }
     }

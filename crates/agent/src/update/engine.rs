@@ -115,6 +115,11 @@ pub(crate) fn run(host: &dyn Host, jobs: &Receiver<Job>) {
     }
 }
 
+/// Whether patches may be installed that nobody asked for.
+fn is_unasked(choices: &Choices) -> bool {
+    [builtin::AUTOMATIC, builtin::SECURITY].contains(&choices.policy.as_str())
+}
+
 fn with_jitter(period: Duration) -> Duration {
     let mut byte = [0u8; 1];
     let _predictable_is_fine = rustix::rand::getrandom(&mut byte, rustix::rand::GetRandomFlags::empty());
@@ -224,7 +229,7 @@ impl Engine<'_> {
         if Instant::now() >= self.next_check {
             self.next_check = Instant::now() + with_jitter(CHECK_PERIOD);
             let _shown_as_check_failed = check(self.host);
-            if choices.policy == builtin::AUTOMATIC {
+            if is_unasked(&choices) {
                 self.install_unasked(None);
             } else {
                 self.resume();
@@ -232,7 +237,7 @@ impl Engine<'_> {
         }
         let life = self.updater().lock().life.clone();
         let is_staged = life.is_some_and(|life| life.stage() == LifeStage::Staged);
-        if choices.policy == builtin::AUTOMATIC && is_staged && self.may_restart(&choices) {
+        if is_unasked(&choices) && is_staged && self.may_restart(&choices) {
             self.install_unasked(Some(Restart::Shortest));
         }
     }
@@ -272,8 +277,13 @@ impl Engine<'_> {
         // Nothing newer, or a hold, is no failure.
         let Ok(planned) = plan_for(self.host, None, Again::No) else { return };
         // Until the officers said yes there is nothing to begin, and nothing that failed.
-        if words::admit(self.updater(), &self.host.choices(), planned.release.id(), self.host.now()).is_ok() {
-            self.install_now(&planned, then, "policy automatic");
+        let choices = self.host.choices();
+        let running = self.updater().lock().running_release;
+        let is_wanted = choices.policy != builtin::SECURITY
+            || running.is_some_and(|running| planned.release.security_only_from.contains(&running));
+        if is_wanted && words::admit(self.updater(), &choices, planned.release.id(), self.host.now()).is_ok()
+        {
+            self.install_now(&planned, then, &format!("policy {}", choices.policy));
         }
     }
 

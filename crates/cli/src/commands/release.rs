@@ -3,10 +3,13 @@
 use std::fs;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use bulletin::compare::{Evidence, compare};
 use depot::publish::{Request, Step, publish};
 use depot::{DepotError, DepotFolder};
+use release::ReleaseId;
 use serde_json::json;
 
+use super::side::{Opened, Strangers};
 use super::signing::Signers;
 
 use crate::args::ReleaseArgs;
@@ -27,6 +30,7 @@ pub fn run(args: &ReleaseArgs, printer: &Printer) -> Result<(), Failure> {
     })?;
     let depot = DepotFolder::open_or_create(&args.depot)
         .map_err(|error| depot_failure(error).unchanged("nothing was published"))?;
+    let security_only_from = security_only_from(args, printer)?;
     let signers = Signers::open(&args.signing).map_err(|failure| failure.unchanged(unchanged()))?;
     let progress = |step: &Step, part: u64| match part {
         0 => printer.passing(&step.to_string()),
@@ -40,6 +44,7 @@ pub fn run(args: &ReleaseArgs, printer: &Printer) -> Result<(), Failure> {
             patches: args.patches,
             from: &args.from,
             now: now(),
+            security_only_from,
             signing: asked.signing,
             ledger: asked.ledger,
         };
@@ -60,6 +65,25 @@ pub fn run(args: &ReleaseArgs, printer: &Printer) -> Result<(), Failure> {
         },
     );
     Ok(())
+}
+
+/// Of the earlier releases that are at hand, those from which this one is proven to bring security fixes and nothing else.
+fn security_only_from(args: &ReleaseArgs, printer: &Printer) -> Result<Vec<ReleaseId>, Failure> {
+    let mut proven = Vec::new();
+    if args.from.is_empty() {
+        return Ok(proven);
+    }
+    let new = Opened::open(&args.release, Strangers::Refuse)?;
+    for from in &args.from {
+        printer.passing(&format!("compare with {}", from.display()));
+        let old = Opened::open(from, Strangers::Refuse)?;
+        let bulletin = compare(&old.side()?, &new.side()?, &Evidence::default());
+        if bulletin.verdict.security_only.proven {
+            proven.push(super::ledger::read_statement(from)?.id());
+        }
+    }
+    printer.clear();
+    Ok(proven)
 }
 
 fn release_appliance(args: &ReleaseArgs) -> Result<String, Failure> {

@@ -120,6 +120,7 @@ fn serve_both(
                 patches: 1,
                 from: &[],
                 now: now(),
+                security_only_from: Vec::new(),
                 signing: asked.signing,
                 ledger: asked.ledger,
             };

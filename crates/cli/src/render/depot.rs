@@ -106,6 +106,7 @@ mod tests {
             statement: object(byte, 1),
             published: 0,
             proof: None,
+            security_only_from: Vec::new(),
             notes: notes.map(str::to_owned),
             patches,
         };

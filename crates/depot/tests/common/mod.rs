@@ -111,6 +111,7 @@ pub fn request(release: &Path) -> Request<'_> {
         patches: 5,
         from: &[],
         now: NOW,
+        security_only_from: Vec::new(),
         signing: None,
         ledger: None,
     }

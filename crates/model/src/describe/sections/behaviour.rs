@@ -200,7 +200,7 @@ pub(super) static UPDATES: Section = Section {
     need: SectionNeed::Optional,
     about: "Where the appliance looks for releases. Its owner can name another depot, such as one inside of a company, with \
             the settings that every appliance has: `update-depot`, `update-depot-certificate`, `update-channel`, \
-            `update-policy` (`manual` or `automatic`) and `update-window` (such as `Sat 02:00-04:00`, in UTC).",
+            `update-policy` (`manual`, `automatic` or `security`) and `update-window` (such as `Sat 02:00-04:00`, in UTC).",
     tag: None,
     keys: &[
         key("depot", Type::Text(&WEB_URL), Optional, "URL of your depot."),

@@ -29,7 +29,7 @@ pub fn chapters(suite: &mut Suite) {
     );
     suite.slow_chapter("patches: releases that do not start", hopeless::hopeless);
     suite.slow_chapter("patches: user space alone restarts", user_space::user_space);
-    suite.slow_chapter("patches: roles, ledger and officers, and a depot that lies", trust::trust);
+    suite.chapter("patches: roles, ledger and officers, and a depot that lies", trust::trust);
     suite.slow_chapter("patches: a full data disk, a slow depot", scarcity::scarcity);
     suite.slow_chapter("patches: a release larger than the slot", room::room);
     suite.slow_chapter("patches: from another release than the one that runs", other_from::other_from);

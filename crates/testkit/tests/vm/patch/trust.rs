@@ -145,7 +145,7 @@ fn stale(depot: &Path, place: &Path) {
     for release in &index.releases {
         let bytes = folder.read_object(&release.statement, 1 << 20).expect("whole");
         let statement = release::Statement::parse(&bytes).expect("reads");
-        let listed = signing.list(&folder, CHANNEL, &statement).expect("signed");
+        let listed = signing.list(&folder, CHANNEL, &statement, &[]).expect("signed");
         signing.publish(&folder, listed).expect("written");
     }
 }
