@@ -145,3 +145,73 @@ impl Fetch for Roles<'_> {
         self.0.url_of(&format!("{}/{name}", trust::FOLDER))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use keys::{SecretKey, Sign};
+    use tuf::metadata::{Root, TopRole};
+    use tuf::repository::Unsigned;
+
+    use super::*;
+
+    /// Root 1 and root 2 of one maker.
+    fn roots() -> [Vec<u8>; 2] {
+        let key = SecretKey::from_seed(&[1; 32]);
+        let mut first = Root::new(Time(2_000_000_000));
+        for role in TopRole::ALL {
+            first = first.with_key(role, key.public());
+        }
+        let first = Unsigned::root(None, first).expect("possible").sign_by(&[&key]).expect("signed");
+        let second = first.body().next(Time(2_000_000_000));
+        let second =
+            Unsigned::root(Some(first.body()), second).expect("follows").sign_by(&[&key]).expect("signed");
+        [first.bytes().to_vec(), second.bytes().to_vec()]
+    }
+
+    /// The root in the store after a look with this sealed root, and what a person is told.
+    fn after(files: &Files, sealed: &[u8]) -> (Vec<u8>, Vec<String>) {
+        let mut notices = Vec::new();
+        let sealed = Sealed { root: sealed.to_vec(), ledger: None };
+        let store = sealed.store(files, &mut |notice| notices.push(notice)).expect("a store");
+        (store.read(ROOT).expect("read").expect("a root"), notices)
+    }
+
+    #[test]
+    fn the_store_begins_with_the_sealed_root_goes_forward_and_never_back() {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let files = Files::open(folder.path()).expect("made");
+        let [first, second] = roots();
+        assert_eq!(after(&files, &first), (first.clone(), vec![]));
+        assert_eq!(after(&files, &second), (second.clone(), vec![]), "a patch brought a newer root");
+        assert_eq!(after(&files, &first), (second, vec![]), "a rollback does not bring an older one");
+    }
+
+    #[test]
+    fn a_damaged_store_begins_anew_with_the_sealed_root_and_tells_it() {
+        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let files = Files::open(folder.path()).expect("made");
+        let [first, second] = roots();
+        after(&files, &second);
+        for damage in [&b""[..], b"{}", &second[..second.len() / 2]] {
+            fs::write(files.path("trust").join(ROOT), damage).expect("written");
+            let (root, notices) = after(&files, &first);
+            assert!(root == first, "{damage:?}");
+            assert!(matches!(&notices[..], [notice] if notice.contains("damaged")), "{notices:?}");
+        }
+    }
+
+    #[test]
+    fn an_image_that_says_it_trusts_and_can_not_say_whom_believes_nobody() {
+        let root = tempfile::tempdir().expect("a temporary folder can be made");
+        assert!(Sealed::read(root.path()).expect("no [trust]").is_none());
+        let folder = root.path().join(SEALED_TRUST);
+        fs::create_dir_all(&folder).expect("made");
+        assert!(Sealed::read(root.path()).expect_err("nobody").contains("trusts nobody"));
+        fs::write(folder.join(TRUST_ROOT), &roots()[0]).expect("written");
+        assert!(Sealed::read(root.path()).expect("reads").is_some());
+        fs::write(folder.join(TRUST_LEDGER), "log nonsense\n").expect("written");
+        assert!(Sealed::read(root.path()).expect_err("no policy").contains("policy"));
+        fs::write(folder.join(TRUST_LEDGER), vec![b'#'; SEALED_LIMIT as usize + 1]).expect("written");
+        assert!(Sealed::read(root.path()).expect_err("too long").contains("too long"));
+    }
+}
