@@ -92,7 +92,10 @@ impl Trusted {
         let open = |what: &str, against: &str, is_given: bool, flag: &str, unproven: &str| match without {
             Some(why) if is_given => Some(Link::ok(what, against).not_proven(why, true)),
             _ if is_given => None,
-            _ => Some(Link::ok(what, against).not_proven(format!("no {flag} was given: {unproven}"), false)),
+            _ => Some(
+                Link::ok(what, against)
+                    .not_proven(format!("no {flag} was given, so nothing shows {unproven}"), false),
+            ),
         };
         [
             open(
