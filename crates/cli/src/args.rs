@@ -13,6 +13,7 @@ mod patch;
 mod patching;
 mod signing;
 mod test;
+mod verify;
 
 pub use bulletin::{BulletinArgs, DiffArgs, EvidenceArgs, ExplainArgs};
 pub use depot::{DepotAction, DepotArgs, ReleaseArgs};
@@ -29,6 +30,7 @@ pub use patching::{
 };
 pub use signing::{ApproveArgs, AuditArgs, RolesArgs, SigningArgs, WordChoice};
 pub use test::TestArgs;
+pub use verify::VerifyArgs;
 
 /// Sealed virtual appliances you can see into.
 #[derive(Debug, Parser)]
@@ -159,6 +161,11 @@ pub enum Command {
         after_help = "Examples:\n  ampoule inspect out/lamp\n  ampoule inspect out/lamp/disk.qcow2 --path /usr/bin/env\n  ampoule inspect out/lamp --section setuid"
     )]
     Inspect(InspectArgs),
+    /// Walk the chain from a release, a depot or a disk image to the keys that you trust, link by link
+    #[command(
+        after_help = "Examples:\n  ampoule verify out/lamp\n  ampoule verify out/lamp/disk.qcow2 --depot depot --root 1.root.json --policy ledger.policy\n  ampoule verify https://example.com/depot --appliance acme/lamp --root 1.root.json\n  ampoule verify depot --release 1.0.1 --officers officers --approvals 2"
+    )]
+    Verify(VerifyArgs),
     /// Show the components of a release, or print its SBOM as CycloneDX or SPDX
     #[command(
         after_help = "Examples:\n  ampoule sbom out/lamp\n  ampoule sbom out/lamp --format cyclonedx --output lamp.cdx.json"

@@ -64,6 +64,7 @@ fn run(command: Command, printer: &Arc<Printer>) -> Result<(), Failure> {
         Command::Unhold(args) => commands::patching::unhold(&args, printer),
         Command::Stop(args) => commands::running::stop(&args, printer),
         Command::Inspect(args) => commands::inspect::run(&args, printer),
+        Command::Verify(args) => commands::verify::run(&args, printer),
         Command::Sbom(args) => commands::sbom::run(&args, printer),
         Command::Ages(args) => commands::ages::run(&args, printer),
         Command::Rebuild(args) => commands::rebuild::run(&args, printer),

@@ -18,6 +18,7 @@ pub mod names;
 pub mod stages;
 pub mod statement;
 pub mod trust;
+pub mod verify;
 pub mod version;
 
 pub use draft::ReleaseDraft;

@@ -34,6 +34,7 @@ pub mod schema;
 mod side;
 mod signing;
 pub mod test;
+pub mod verify;
 
 /// The cache that is named, or the user's own.
 fn cache_folder(args: &PackageArgs) -> Result<PathBuf, Failure> {

@@ -13,6 +13,7 @@ pub mod rehearsal;
 pub mod sbom;
 pub mod settings;
 pub mod status;
+pub mod verify;
 
 /// Rows in aligned columns, two spaces apart; the first row is the head.
 pub fn table(rows: &[Vec<String>]) -> String {
