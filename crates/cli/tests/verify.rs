@@ -37,7 +37,7 @@ fn depot_in(folder: &Path) {
     let mut index = Index::new("acme/lamp".into(), "stable".into());
     for version in ["1.0.0", "1.0.1"] {
         let statement = statement(version);
-        let listed = signing.list(&depot, "stable", &statement).expect("listed");
+        let listed = signing.list(&depot, "stable", &statement, &[]).expect("listed");
         signing.publish(&depot, listed).expect("published");
         add(folder, &mut index, &statement);
     }

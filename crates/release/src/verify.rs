@@ -257,7 +257,7 @@ pub fn listed(updated: &mut Updated<'_>, index: &Index, release: &IndexedRelease
     let next = "do not install it, and ask its maker; an appliance sealed with this root does not take it";
     let link =
         Link::ok(format!("statement of {}", release.version), format!("targets version {version}")).by(by);
-    match trust::is_signed(updated, index, release) {
+    match trust::listed(updated, index, release).map(|file| file.is_some()) {
         Ok(true) => link,
         Ok(false) => link.wrong("the roles do not list it: the depot offers what nobody signed", next),
         Err(error) => link.wrong(chain(&error), next),
