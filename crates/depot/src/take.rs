@@ -58,10 +58,10 @@ pub(crate) struct Offer {
 #[derive(Debug, thiserror::Error)]
 pub enum TakeError {
     /// The roles' documents.
-    #[error("{0}")]
-    Roles(#[source] Box<tuf::Error>),
+    #[error(transparent)]
+    Roles(Box<tuf::Error>),
     /// The roles or the ledger do not say so.
-    #[error("{of} is refused: {source}")]
+    #[error("{of} is refused")]
     Trust {
         /// Where it is from.
         of: String,
@@ -179,7 +179,7 @@ impl Plan {
             Believing::DangerAnybody => None,
         };
         let known = depot.index(&offer.index.appliance, &offer.index.channel)?;
-        let (next, new_releases) = merge::merged(known, &offer, now)?;
+        let (next, new_releases) = merge::merged(known, &offer, believing, now)?;
         let (mut words, mut new_words) = (Vec::new(), 0);
         for (release, notes) in &offer.words {
             let known = words::read(depot, &offer.index.appliance, *release)?;

@@ -113,6 +113,7 @@ fn told(error: &DepotError) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);
     while let Some(error) = cause {
+        assert!(!text.ends_with(&error.to_string()), "told twice: {text}");
         text = format!("{text}: {error}");
         cause = error.source();
     }

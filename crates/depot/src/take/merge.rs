@@ -5,7 +5,7 @@ use release::ReleaseId;
 use release::index::{Index, IndexedRelease, PATCH_LIMIT, RELEASE_LIMIT};
 use release::version::Version;
 
-use super::{Offer, TakeError};
+use super::{Believing, Offer, TakeError};
 use crate::error::DepotError;
 
 /// The depot's next index, and which releases are new in it. What the depot says of a release that it has stays: when it was published,
@@ -13,19 +13,27 @@ use crate::error::DepotError;
 pub(super) fn merged(
     known: Option<Index>,
     offer: &Offer,
+    believing: Believing<'_>,
     now: u64,
 ) -> Result<(Index, Vec<ReleaseId>), DepotError> {
     let offered = &offer.index;
     let before = known.unwrap_or_else(|| Index::new(offered.appliance.clone(), offered.channel.clone()));
     let mut next = before.clone();
     let mut new = Vec::new();
+    // A proof that is checked takes the place of one that perhaps nobody has looked at; never the other way round.
+    let is_proved = matches!(believing, Believing::Maker { policy: Some(_), .. });
     for entry in &offered.releases {
         match next.releases.iter_mut().find(|known| known.version == entry.version) {
             Some(known) if known.id() != entry.id() => {
                 let (of, version) = (offer.of.clone(), entry.version.clone());
                 return Err(Box::new(TakeError::OtherContent { of, version }).into());
             }
-            Some(known) => unite(known, entry)?,
+            Some(known) => {
+                if known.proof.is_none() || is_proved {
+                    known.proof = entry.proof;
+                }
+                unite(known, entry)?;
+            }
             None => {
                 new.push(entry.id());
                 next.releases.push(entry.clone());
@@ -46,9 +54,6 @@ pub(super) fn merged(
 }
 
 fn unite(known: &mut IndexedRelease, offered: &IndexedRelease) -> Result<(), DepotError> {
-    if known.proof.is_none() {
-        known.proof = offered.proof;
-    }
     for patch in &offered.patches {
         let digest = |it: &release::index::PatchRef| -> Sha256Digest { it.object.sha256 };
         if !known.patches.iter().any(|it| digest(it) == digest(patch) && it.from == patch.from) {
