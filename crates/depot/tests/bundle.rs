@@ -295,6 +295,21 @@ fn an_older_bundle_takes_nothing_back() {
 }
 
 #[test]
+fn a_damaged_memory_is_told_and_never_replaced_by_what_is_offered() {
+    let carried = Carried::with(&[("1.0.0", "one")]);
+    let (file, _) = carried.pack(&[], true);
+    carried.import(&file).expect("imports");
+    let memory = carried.customer.join(".trust");
+    let good = fs::read_to_string(&memory).expect("reads");
+    for damaged in ["", "{}", &good.replace("sig", "gis")] {
+        fs::write(&memory, damaged).expect("writes");
+        let before = carried.shown();
+        refused(carried.import(&file), "is damaged");
+        assert_eq!(carried.shown(), before);
+    }
+}
+
+#[test]
 fn a_bundle_is_good_as_long_as_its_maker_said() {
     let carried = Carried::new();
     carried.publish("1.0.0", "one", 30);

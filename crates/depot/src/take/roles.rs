@@ -120,10 +120,13 @@ fn ensure_listed(updated: &mut Updated<'_>, offer: &Offer) -> Result<(), DepotEr
 /// What the depot knows. One that took nothing yet knows what it serves: its documents are checked like all others that are kept.
 fn remembered(depot: &DepotFolder) -> Result<Kept, DepotError> {
     let path = depot.path().join(MEMORY);
+    let damaged = || Box::new(TakeError::Memory { path: path.clone() });
     match read_limited(&path, MEMORY_LIMIT) {
         Ok(bytes) => {
-            let texts: BTreeMap<String, String> =
-                serde_json::from_slice(&bytes).map_err(|_| Box::new(TakeError::Memory { path }))?;
+            let texts: BTreeMap<String, String> = serde_json::from_slice(&bytes).map_err(|_| damaged())?;
+            if !texts.contains_key(ROOT) {
+                return Err(damaged().into());
+            }
             Ok(texts.into_iter().map(|(name, text)| (name, text.into_bytes())).collect())
         }
         Err(DepotError::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {
