@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 mod bulletin;
+mod bundle;
 mod depot;
 mod keys;
 mod ledger;
@@ -16,6 +17,7 @@ mod test;
 mod verify;
 
 pub use bulletin::{BulletinArgs, DiffArgs, EvidenceArgs, ExplainArgs};
+pub use bundle::{BundleArgs, ImportArgs};
 pub use depot::{DepotAction, DepotArgs, ReleaseArgs};
 pub use keys::{
     KeyRef, KeysAction, KeysArgs, NewKeyArgs, NewRootArgs, NextRootArgs, PassphraseArgs, RootAction,
@@ -90,6 +92,16 @@ pub enum Command {
         after_help = "Examples:\n  ampoule depot list depot\n  ampoule depot serve depot --listen 127.0.0.1:8000"
     )]
     Depot(DepotArgs),
+    /// Pack releases of a depot into one file, for places without a network
+    #[command(
+        after_help = "Examples:\n  ampoule bundle depot -o shop.bundle --full\n  ampoule bundle depot -o shop.bundle --release 1.0.2 --from 1.0.0 --from 1.0.1"
+    )]
+    Bundle(BundleArgs),
+    /// Check a bundle as an appliance would, and add what it holds to a depot of your own
+    #[command(
+        after_help = "Examples:\n  ampoule import shop.bundle --depot depot --root 1.root.json --policy ledger.policy"
+    )]
+    Import(ImportArgs),
     /// Keep, check, watch or witness a ledger, the public list of what was released
     #[command(
         after_help = "Examples:\n  ampoule ledger init ledger --name example.com/ledger --key ledger.key\n  ampoule ledger append ledger out/lamp --policy ledger.policy --key ledger.key\n  ampoule ledger verify lamp_1.0.1.tlog-proof out/lamp --policy ledger.policy\n  ampoule ledger monitor https://example.com/ledger --policy ledger.policy --state seen --known out/lamp"

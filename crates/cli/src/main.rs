@@ -45,6 +45,8 @@ fn run(command: Command, printer: &Arc<Printer>) -> Result<(), Failure> {
         Command::Build(args) => commands::build::run(&args, printer),
         Command::Release(args) => commands::release::run(&args, printer),
         Command::Depot(args) => commands::depot::run(&args, printer),
+        Command::Bundle(args) => commands::bundle::bundle(&args, printer),
+        Command::Import(args) => commands::bundle::import(&args, printer),
         Command::Ledger(args) => commands::ledger::run(&args, printer),
         Command::Keys(args) => commands::keys::run(&args, printer),
         Command::Patch(args) => commands::patch::run(&args, printer),

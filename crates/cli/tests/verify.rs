@@ -33,7 +33,7 @@ fn depot_in(folder: &Path) {
     fs::write(folder.join("policy"), format!("log {key}\nquorum none\n")).expect("writes");
     let depot = DepotFolder::open_or_create(&folder.join("depot")).expect("a depot");
     let signers: [&dyn Sign; 2] = [&offline, &online];
-    let signing = depot::roles::Signing { root: root.bytes(), signers: &signers, now: NOW };
+    let signing = depot::roles::Signing { root: root.bytes(), signers: &signers, now: NOW, fresh_days: 1 };
     let mut index = Index::new("acme/lamp".into(), "stable".into());
     for version in ["1.0.0", "1.0.1"] {
         let statement = statement(version);

@@ -33,6 +33,12 @@ pub enum DepotError {
     /// The maker's roles.
     #[error(transparent)]
     Roles(#[from] crate::roles::RolesError),
+    /// A bundle.
+    #[error(transparent)]
+    Bundle(#[from] Box<crate::bundle::BundleError>),
+    /// What another depot offers.
+    #[error(transparent)]
+    Take(#[from] Box<crate::take::TakeError>),
     /// Appliances would not take it.
     #[error("{what}")]
     Unsigned {
@@ -105,6 +111,20 @@ pub enum DepotError {
         channel: String,
         /// What was asked for.
         version: String,
+    },
+    /// A bundle would hold a release that nothing in it leads to.
+    #[error("no patch from {from} leads to {version}")]
+    NoWay {
+        /// Version of the release.
+        version: String,
+        /// Version that it was to lead from.
+        from: String,
+    },
+    /// Several appliances, or none.
+    #[error("the depot `{path}` does not offer exactly one appliance")]
+    WhichAppliance {
+        /// The depot.
+        path: PathBuf,
     },
     /// The index has no room for more.
     #[error("the index can not take more than {limit} {what}")]

@@ -1,8 +1,8 @@
 //! New files of a depot, before they are part of it.
 //!
 //! An [`Intake`] writes below `.incoming` and puts nothing in its place before [`Intake::commit`]: (1) every file is synced;
-//! (2) objects are renamed to their places and their folders synced; (3) the maker's roles say that they are good, where there are
-//! any; (4) the index is renamed over the old one and its folder synced. A crash before 4 leaves the old index, and at most objects nobody
+//! (2) objects are renamed to their places and their folders synced; (3) documents that speak of them are replaced in their order, and the
+//! maker's roles say that they are good, where there are any; (4) the index is renamed over the old one and its folder synced. A crash before 4 leaves the old index, and at most objects nobody
 //! refers to; after 4 the new one.
 
 use std::fs::{self, File};
@@ -25,6 +25,7 @@ pub struct Intake<'a> {
     depot: &'a DepotFolder,
     folder: PathBuf,
     objects: Vec<(PathBuf, ObjectRef)>,
+    documents: Vec<(PathBuf, Vec<u8>)>,
     next: u32,
     _lock: Lock,
 }
@@ -36,7 +37,7 @@ impl<'a> Intake<'a> {
         let folder = depot.path().join(INCOMING);
         remove_all(&folder)?;
         fs::create_dir(&folder).map_err(io_error("create", &folder))?;
-        Ok(Self { depot, folder, objects: Vec::new(), next: 0, _lock: lock })
+        Ok(Self { depot, folder, objects: Vec::new(), documents: Vec::new(), next: 0, _lock: lock })
     }
 
     /// A path for a file that is not made part of the depot unless [`Intake::add`] is called. Nothing is there yet.
@@ -87,6 +88,18 @@ impl<'a> Intake<'a> {
         Ok(object)
     }
 
+    /// Adds a file at a path of [`Intake::path`]; the caller MUST have compared its bytes with the digest.
+    pub(crate) fn add_checked(&mut self, path: PathBuf, object: ObjectRef) -> Result<(), DepotError> {
+        sync(&path)?;
+        self.objects.push((path, object));
+        Ok(())
+    }
+
+    /// Replaces a document at `place` in the depot, once the objects are there and before the index is.
+    pub(crate) fn replace(&mut self, place: PathBuf, bytes: Vec<u8>) {
+        self.documents.push((place, bytes));
+    }
+
     /// The depot it leads to.
     pub fn depot(&self) -> &'a DepotFolder {
         self.depot
@@ -106,6 +119,9 @@ impl<'a> Intake<'a> {
             // Over one that is there already: it has the same name, so at best the same bytes, and at worst rotten ones.
             fs::rename(path, &place).map_err(io_error("write", &place))?;
             sync(folder)?;
+        }
+        for (place, bytes) in &self.documents {
+            replace_in(root, &self.folder, place, bytes)?;
         }
         between()?;
         replace_in(

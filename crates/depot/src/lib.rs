@@ -5,8 +5,9 @@
 //! ([`serve`]). It refuses printing, and deciding who may publish.
 //!
 //! Laws: an index only ever names objects that are whole and on the disk; objects are never changed; only indices are
-//! replaced, by a rename. A crash or a full disk anywhere leaves the depot as it was, besides files nobody refers to.
+//! replaced, by a rename. What comes from another depot ([`bundle`], [`take`]) is checked whole before any of it is visible. A crash or a full disk anywhere leaves the depot as it was, besides files nobody refers to.
 
+pub mod bundle;
 pub mod care;
 mod error;
 pub mod folder;
@@ -14,6 +15,7 @@ pub mod intake;
 pub mod publish;
 pub mod roles;
 pub mod serve;
+pub mod take;
 pub mod ways;
 pub mod words;
 

@@ -1,5 +1,6 @@
 //! The maker's roles in a depot: which releases their documents list (TUF, in `tuf/`).
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
@@ -9,6 +10,7 @@ use release::stages::Signatures;
 use release::statement::Statement;
 use release::trust::{FOLDER, SECURITY_ONLY_FROM, TrustError, target_path};
 use serde_json::{Map, Value};
+use tuf::client::{SNAPSHOT, TIMESTAMP};
 use tuf::metadata::{TargetFile, Targets, TopRole};
 use tuf::repository::{
     Changes, Complete, Freshness, Publication, PublishError, Repository, SigningError, Unsigned,
@@ -17,12 +19,15 @@ use tuf::store::FolderStore;
 use tuf::{Key, RoleName, Time};
 
 use crate::error::{DepotError, io};
-use crate::folder::DepotFolder;
+use crate::folder::{DepotFolder, names_in, read_limited};
 
 /// How long documents are good, in days: what `docs/KEYS.md` tells people.
 const TARGETS_DAYS: u64 = 90;
 const SNAPSHOT_DAYS: u64 = 7;
-const TIMESTAMP_DAYS: u64 = 1;
+/// For how many days a depot vouches that it offers the newest, unless its maker says otherwise.
+pub const FRESH_DAYS: u64 = 1;
+/// Most days that it can vouch for. Stops a typing error from holding news back from appliances for years.
+pub const FRESH_LIMIT: u64 = 90;
 
 /// Who signs for a depot.
 #[derive(Clone, Copy)]
@@ -33,6 +38,9 @@ pub struct Signing<'a> {
     pub signers: &'a [&'a dyn Sign],
     /// Seconds since 1970.
     pub now: u64,
+    /// For how many days the timestamp is good, and the snapshot at least: [`FRESH_DAYS`], or more for depots that are carried to
+    /// places without a network.
+    pub fresh_days: u64,
 }
 
 /// The roles' documents could not be made.
@@ -71,7 +79,72 @@ impl Listed {
 
 /// Whether a depot has roles.
 pub fn has_roles(depot: &DepotFolder) -> bool {
-    depot.path().join(FOLDER).join(tuf::client::TIMESTAMP).is_file()
+    depot.path().join(FOLDER).join(TIMESTAMP).is_file()
+}
+
+/// The documents that a depot offers now, as they lie there. Nobody has checked them.
+#[derive(Debug, Default)]
+pub(crate) struct Served {
+    /// By name: every root, the timestamp, and what the timestamp leads to.
+    pub(crate) documents: BTreeMap<String, Vec<u8>>,
+    /// When the first of them but roots expires, seconds since 1970.
+    pub(crate) fresh_until: Option<u64>,
+}
+
+impl Served {
+    /// Reads them.
+    pub(crate) fn read(depot: &DepotFolder) -> Result<Self, DepotError> {
+        let folder = depot.path().join(FOLDER);
+        let mut served = Self::default();
+        for name in names_in(&folder)? {
+            let version = name.strip_suffix(".root.json").and_then(|version| version.parse::<u64>().ok());
+            if version.is_some() {
+                served.bring(&folder, &name)?;
+            }
+        }
+        let timestamp = served.bring(&folder, TIMESTAMP)?;
+        for (name, version) in listed(&timestamp) {
+            let snapshot = served.bring(&folder, &format!("{version}.{name}"))?;
+            for (name, version) in listed(&snapshot) {
+                served.bring(&folder, &format!("{version}.{name}"))?;
+            }
+        }
+        Ok(served)
+    }
+
+    /// The newest document of a name without version, `snapshot.json`, as a client keeps it.
+    pub(crate) fn newest(&self, name: &str) -> Option<&Vec<u8>> {
+        let (timestamp, of) = (self.documents.get(TIMESTAMP)?, |bytes: &[u8], name: &str| {
+            let (_, version) = listed(bytes).into_iter().find(|(listed, _)| listed == name)?;
+            self.documents.get(&format!("{version}.{name}"))
+        });
+        match name {
+            TIMESTAMP => Some(timestamp),
+            SNAPSHOT => of(timestamp, SNAPSHOT),
+            name => of(of(timestamp, SNAPSHOT)?, name),
+        }
+    }
+
+    fn bring(&mut self, folder: &Path, name: &str) -> Result<Vec<u8>, DepotError> {
+        let bytes = read_limited(&folder.join(name), tuf::Limits::DEFAULT.targets)?;
+        let value: Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        if let Some(Ok(Time(expires))) = value["signed"]["expires"].as_str().map(str::parse) {
+            let is_root = name.ends_with(".root.json");
+            let first = self.fresh_until.map_or(expires, |first| first.min(expires));
+            self.fresh_until = if is_root { self.fresh_until } else { Some(first) };
+        }
+        self.documents.insert(name.to_owned(), bytes.clone());
+        Ok(bytes)
+    }
+}
+
+/// What a timestamp or a snapshot lists: names and versions. Nothing when it is none.
+fn listed(bytes: &[u8]) -> Vec<(String, u64)> {
+    let value: Value = serde_json::from_slice(bytes).unwrap_or_default();
+    let meta = value["signed"]["meta"].as_object().cloned().unwrap_or_default();
+    let version = |(name, file): (String, Value)| Some((name, file["version"].as_u64()?));
+    // A name that could lead out of the folder is no document of a depot's.
+    meta.into_iter().filter_map(version).filter(|(name, _)| !name.contains(['/', '\\', '\0'])).collect()
 }
 
 fn store(depot: &DepotFolder) -> Result<FolderStore, DepotError> {
@@ -167,11 +240,12 @@ impl Signing<'_> {
         let newest = changes.roots.last().map_or(repository.root(), Complete::body).clone();
         let (snapshot, timestamp) =
             (self.of(&newest, TopRole::Snapshot), self.of(&newest, TopRole::Timestamp));
+        let fresh_days = self.fresh_days.clamp(1, FRESH_LIMIT);
         let freshness = Freshness {
             snapshot: &snapshot,
             timestamp: &timestamp,
-            snapshot_expires: Time(self.now).plus_days(SNAPSHOT_DAYS),
-            timestamp_expires: Time(self.now).plus_days(TIMESTAMP_DAYS),
+            snapshot_expires: Time(self.now).plus_days(SNAPSHOT_DAYS.max(fresh_days)),
+            timestamp_expires: Time(self.now).plus_days(fresh_days),
             renew_snapshot,
         };
         let (_, publication): (_, Publication) = repository.renew(changes, freshness).map_err(publishing)?;

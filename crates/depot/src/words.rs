@@ -28,11 +28,32 @@ pub fn add(depot: &DepotFolder, appliance: &str, release: ReleaseId, note: &str)
         return Ok(());
     }
     words.push(note.to_owned());
-    let bytes = serde_json::to_vec_pretty(&words).expect("texts are JSON");
-    if bytes.len() as u64 > WORDS_LIMIT {
-        return Err(DepotError::Full { what: "bytes of notes on one release", limit: WORDS_LIMIT as usize });
+    replace(depot, words_path(appliance, release).as_ref(), &within_limit(&words)?)
+}
+
+/// The notes that a depot has, and those of another one that it does not have yet: none is ever dropped, a hold least of all.
+pub(crate) fn united(known: &[String], others: &[String]) -> Vec<String> {
+    let mut united = known.to_vec();
+    for note in others {
+        if !united.contains(note) {
+            united.push(note.clone());
+        }
     }
-    replace(depot, words_path(appliance, release).as_ref(), &bytes)
+    united
+}
+
+/// The bytes of the file, which may not be too long.
+pub(crate) fn within_limit(words: &[String]) -> Result<Vec<u8>, DepotError> {
+    let bytes = to_bytes(words);
+    match bytes.len() as u64 > WORDS_LIMIT {
+        true => Err(DepotError::Full { what: "bytes of notes on one release", limit: WORDS_LIMIT as usize }),
+        false => Ok(bytes),
+    }
+}
+
+/// The bytes of the file.
+pub(crate) fn to_bytes(words: &[String]) -> Vec<u8> {
+    serde_json::to_vec_pretty(words).expect("texts are JSON")
 }
 
 /// The appliance that a release in the depot is of, by its digest.

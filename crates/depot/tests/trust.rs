@@ -11,79 +11,14 @@ use std::path::PathBuf;
 use depot::publish::{Ledger, Request, publish};
 use depot::roles::Signing;
 use depot::{DepotError, DepotFolder};
-use keys::{SecretKey, Sign};
-use ledger::enter::enter;
-use ledger::folder::Writer;
-use ledger::log::Log;
-use ledger::note::NoteSigner;
-use ledger::policy::Policy;
-use ledger::witness::client::Transport;
+use keys::Sign;
 use release::trust;
 use tuf::client::{Updated, trust_root, update};
 use tuf::fetch::{Fetch, FetchError};
-use tuf::metadata::{Root, TopRole};
-use tuf::repository::Unsigned;
 use tuf::{Limits, Time};
 
+use common::maker::{Maker, enter_into, signed};
 use common::{APPLIANCE, Bench, Copies, NOW, request};
-
-/// A maker of one person, who lets the ledger's witnesses be nobody.
-struct Maker {
-    offline: SecretKey,
-    online: SecretKey,
-    log: SecretKey,
-    policy: Policy,
-    root: Vec<u8>,
-}
-
-struct Nobody;
-
-impl Transport for Nobody {
-    fn post(
-        &self,
-        _: &str,
-        _: &[u8],
-        _: usize,
-    ) -> Result<ledger::witness::Answer, Box<dyn std::error::Error + Send + Sync>> {
-        Err("no witness is asked".into())
-    }
-}
-
-impl Maker {
-    fn new() -> Self {
-        let [offline, online, log] = [1, 2, 3].map(|seed| SecretKey::from_seed(&[seed; 32]));
-        let root = Root::new(Time(NOW).plus_days(365))
-            .with_key(TopRole::Root, offline.public())
-            .with_key(TopRole::Targets, offline.public())
-            .with_key(TopRole::Snapshot, online.public())
-            .with_key(TopRole::Timestamp, online.public());
-        let root = Unsigned::root(None, root).expect("possible").sign_by(&[&offline]).expect("signed");
-        let key = NoteSigner::new("example.com/log".parse().expect("a name"), &log).key().to_string();
-        let policy = Policy::parse(format!("log {key}\nquorum none\n").as_bytes()).expect("reads");
-        Self { offline, online, log, policy, root: root.bytes().to_vec() }
-    }
-
-    fn signer(&self) -> NoteSigner<'_> {
-        NoteSigner::new("example.com/log".parse().expect("a name"), &self.log)
-    }
-}
-
-/// Enters into a log in a folder.
-fn enter_into(maker: &Maker, folder: PathBuf, record: &[u8]) -> Vec<u8> {
-    let is_new = !folder.exists();
-    let writer = Writer::open(folder).expect("opens");
-    let mut log = match is_new {
-        true => Log::create(writer, &maker.signer()).expect("created"),
-        false => Log::open(writer, maker.signer().key().clone()).expect("opens"),
-    };
-    let entered = enter(&mut log, &[record], &maker.signer(), &maker.policy, &Nobody).expect("entered");
-    entered.proofs[0].to_bytes()
-}
-
-fn signed<'a>(maker: &'a Maker, signers: &'a [&'a dyn Sign], release: &'a std::path::Path) -> Request<'a> {
-    let signing = Signing { root: &maker.root, signers, now: NOW };
-    Request { signing: Some(signing), ..request(release) }
-}
 
 struct Files(PathBuf);
 
@@ -225,7 +160,8 @@ fn a_depot_is_fresh_again_after_a_refresh_with_the_online_key_alone() {
     let mut files = Files(bench.path("depot"));
     assert!(update(&mut store, &mut files, Limits::DEFAULT, Time(later)).is_err(), "it is expired");
     let online: [&dyn Sign; 1] = [&maker.online];
-    Signing { root: &maker.root, signers: &online, now: later }.refresh(&bench.depot()).expect("renewed");
+    let signing = Signing { root: &maker.root, signers: &online, now: later, fresh_days: 1 };
+    signing.refresh(&bench.depot()).expect("renewed");
     with_client(&maker, &bench.depot(), later, |client| {
         assert_eq!(trust::signed(client, &bench.index()).expect("fresh").releases.len(), 1);
     });

@@ -24,6 +24,9 @@ pub struct SigningArgs {
     /// The ledger's key
     #[arg(long, value_name = "FILE", requires = "ledger")]
     pub ledger_key: Option<PathBuf>,
+    /// Days for which the depot vouches that this is the newest (at most 90); more for depots that are carried
+    #[arg(long, value_name = "DAYS", default_value_t = depot::roles::FRESH_DAYS, value_parser = clap::value_parser!(u64).range(1..=depot::roles::FRESH_LIMIT))]
+    pub fresh: u64,
     #[command(flatten)]
     /// Where passphrases come from.
     pub passphrase: PassphraseArgs,
@@ -40,6 +43,9 @@ pub struct RolesArgs {
     /// Key that signs (repeatable)
     #[arg(long, value_name = "FILE", required = true)]
     pub key: Vec<PathBuf>,
+    /// Days for which the depot vouches that this is the newest (at most 90); more for depots that are carried
+    #[arg(long, value_name = "DAYS", default_value_t = depot::roles::FRESH_DAYS, value_parser = clap::value_parser!(u64).range(1..=depot::roles::FRESH_LIMIT))]
+    pub fresh: u64,
     #[command(flatten)]
     /// Where passphrases come from.
     pub passphrase: PassphraseArgs,

@@ -13,6 +13,7 @@ pub mod ages;
 pub mod approve;
 pub mod build;
 pub mod bulletin;
+pub mod bundle;
 pub mod check;
 mod definition;
 pub mod depot;

@@ -5,6 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use bulletin::compare::{Evidence, compare};
 use depot::publish::{Request, Step, publish};
+use depot::take::TakeError;
 use depot::{DepotError, DepotFolder};
 use release::ReleaseId;
 use serde_json::json;
@@ -120,7 +121,7 @@ pub fn depot_failure(error: DepotError) -> Failure {
         | DepotError::Release(release::ReleaseError::Digest { .. } | release::ReleaseError::Size { .. }) => {
             Fault::Trust
         }
-        DepotError::Roles(_) => Fault::Trust,
+        DepotError::Roles(_) | DepotError::Bundle(_) | DepotError::Take(_) => Fault::Trust,
         DepotError::Io { .. }
         | DepotError::Ledger(_)
         | DepotError::Listen { .. }
@@ -138,6 +139,10 @@ pub fn depot_failure(error: DepotError) -> Failure {
         DepotError::NotNewer { .. } => {
             failure.hint("give the release a newer version, or publish it in another `--channel`")
         }
+        DepotError::NoWay { .. } => failure.hint("`--full` packs the full image, which leads there from anything"),
+        DepotError::WhichAppliance { .. } => failure.hint("name one with `--appliance VENDOR/NAME`"),
+        DepotError::Bundle(_) => failure.hint("carry it again, or ask whoever made it for another one"),
+        DepotError::Take(error) => failure.hint(take_hint(error)),
         DepotError::Unsigned { .. } => {
             failure.hint("`--root ROOT --key FILE ...`, and `--ledger FOLDER --policy FILE --ledger-key FILE`: see docs/KEYS.md")
         }
@@ -149,5 +154,21 @@ pub fn depot_failure(error: DepotError) -> Failure {
         DepotError::Busy { .. } => failure.hint("try again when it is done"),
         DepotError::Listen { .. } => failure.hint("name another place with `--listen ADDRESS:PORT`"),
         _ => failure,
+    }
+}
+
+/// What to do about an offer that is refused. Never to check less.
+fn take_hint(error: &TakeError) -> &'static str {
+    match error {
+        TakeError::Roles(error) => error.hint(),
+        TakeError::Unsigned { .. } => {
+            "ask its maker for a signed one; `--unsigned` is for makers who sign nothing at all, and believes whoever made the bundle"
+        }
+        TakeError::Signed { .. } => "name the maker's root with `--root ROOT`",
+        TakeError::SignedDepot { .. } => "keep what nobody signed in a depot of its own",
+        TakeError::Memory { .. } => {
+            "bring it back from a copy; without it, remove it: the depot then knows only what it serves"
+        }
+        _ => "do not use it until its maker has explained it",
     }
 }

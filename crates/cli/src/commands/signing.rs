@@ -27,6 +27,7 @@ pub struct Signers {
     root: Vec<u8>,
     keys: Vec<Box<dyn Sign + Send + Sync>>,
     ledger: Option<OpenLedger>,
+    fresh_days: u64,
 }
 
 struct OpenLedger {
@@ -59,14 +60,19 @@ impl Signers {
             root: args.root.as_deref().map(read_root).transpose()?.unwrap_or_default(),
             keys: args.key.iter().map(open).collect::<Result<_, _>>()?,
             ledger,
+            fresh_days: args.fresh,
         })
     }
 
     /// Calls `act` with what a publication asks for.
     pub fn with<T>(&self, act: impl FnOnce(&Asked<'_>) -> T) -> T {
         let signers: Vec<&dyn Sign> = self.keys.iter().map(|key| key.as_ref() as &dyn Sign).collect();
-        let signing =
-            (!signers.is_empty()).then(|| Signing { root: &self.root, signers: &signers, now: now() });
+        let signing = (!signers.is_empty()).then(|| Signing {
+            root: &self.root,
+            signers: &signers,
+            now: now(),
+            fresh_days: self.fresh_days,
+        });
         let enter = |record: &[u8]| match &self.ledger {
             Some(ledger) => ledger.enter(record),
             None => Err("BUG: no ledger was asked for".into()),
@@ -88,7 +94,7 @@ impl OpenLedger {
     }
 }
 
-fn read_root(path: &Path) -> Result<Vec<u8>, Failure> {
+pub(super) fn read_root(path: &Path) -> Result<Vec<u8>, Failure> {
     fs::read(path).map_err(|error| Failure {
         causes: vec![error.to_string()],
         ..Failure::new(Fault::User, format!("can not read `{}`", path.display()))
@@ -102,17 +108,18 @@ pub fn renew(args: &RolesArgs, next: Option<&Path>, printer: &Printer) -> Result
     let keys: Vec<Box<dyn Sign + Send + Sync>> =
         args.key.iter().map(|path| signer(path, &args.passphrase)).collect::<Result<_, _>>()?;
     let signers: Vec<&dyn Sign> = keys.iter().map(|key| key.as_ref() as &dyn Sign).collect();
-    let signing = Signing { root: &root, signers: &signers, now: now() };
+    let signing = Signing { root: &root, signers: &signers, now: now(), fresh_days: args.fresh };
     let unchanged =
         |error: DepotError| depot_failure(error).unchanged("the depot offers what it offered before");
     let done = match next {
         Some(next) => {
             signing.follow(&depot, next).map_err(unchanged)?;
-            "the depot offers the new root"
+            "the depot offers the new root".to_owned()
         }
         None => {
             signing.refresh(&depot).map_err(unchanged)?;
-            "what the depot offers is vouched for anew, for a day"
+            let days = crate::render::counted(args.fresh as usize, "day", "days");
+            format!("what the depot offers is vouched for anew, for {days}")
         }
     };
     printer.data(|| format!("{done}\n"), || serde_json::json!({"depot": args.folder}));

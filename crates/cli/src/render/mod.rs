@@ -2,6 +2,7 @@
 
 pub mod ages;
 pub mod approve;
+pub mod bundle;
 pub mod depot;
 pub mod inspection;
 pub mod keys;

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+pub mod maker;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
@@ -90,6 +92,13 @@ impl Bench {
         collect(&self.path("depot"), &mut files);
         files
     }
+}
+
+/// Every file in a folder and its bytes.
+pub fn files_in(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    collect(folder, &mut files);
+    files
 }
 
 fn collect(folder: &Path, files: &mut BTreeMap<PathBuf, Vec<u8>>) {

@@ -1,0 +1,177 @@
+//! `ampoule bundle` and `ampoule import` as people call them. Needs no network.
+
+mod support;
+
+use std::fs;
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use depot::DepotFolder;
+use depot::publish::{Request, publish};
+use depot::roles::Signing;
+use depot::ways::{ImageFiles, Made, Recipe, WayError, Ways};
+use keys::{SecretKey, Sign};
+use release::{ArtifactName, ImageFacts, Manifest, Purpose, ReleaseDraft, names};
+use support::{Said, ampoule_in};
+use testkit::Bench;
+
+fn ampoule(folder: &Path, command: &str) -> Said {
+    ampoule_in(folder, command.split(' '))
+}
+
+/// Full images that are the image itself.
+struct Plain;
+
+impl Ways for Plain {
+    fn make(
+        &self,
+        _: Option<&ImageFiles>,
+        new: &ImageFiles,
+        _: Recipe,
+        out: &Path,
+        _: &(dyn Fn(u64) + Sync),
+    ) -> Result<Made, WayError> {
+        fs::copy(&new.root, out)?;
+        Ok(Made { memory: 1 })
+    }
+
+    fn rebuild(&self, _: &Path, _: &ImageFiles) -> Result<(), WayError> {
+        Err("there is one release".into())
+    }
+}
+
+/// A depot with one release of a few bytes, signed by one key, and `1.root.json` beside it.
+fn signed_depot(bench: &Bench) {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs();
+    let key = SecretKey::from_seed(&[1; 32]);
+    let roles = ["root", "targets", "snapshot", "timestamp"];
+    let file = keys::file::KeyFile::seal("maker", &key, keys::file::Protection::DangerNone).expect("seals");
+    file.write_new(&bench.join("maker.key")).expect("writes");
+    let named: Vec<String> = roles.iter().map(|role| format!("--{role} maker.key")).collect();
+    let said = ampoule(bench.path(), &format!("keys root new {}", named.join(" ")));
+    assert_eq!(said.code, 0, "{said:?}");
+    let said = ampoule(bench.path(), "keys root sign 1.root.json --key maker.key --yes");
+    assert_eq!(said.code, 0, "{said:?}");
+
+    let text = include_str!("../../../examples/lamp/appliance.toml");
+    let definition = model::parse(text).expect("parses").definition;
+    let manifest = Manifest {
+        format: release::manifest::FORMAT,
+        identity: definition.appliance.clone(),
+        architecture: "amd64".into(),
+        image: ImageFacts {
+            root_hash: model::Sha256Digest([7; 32]),
+            verity_salt: "00".into(),
+            root_size: 5,
+            verity_size: 1,
+        },
+        kernel_version: "6".into(),
+        tool_version: "0".into(),
+        artifacts: vec![],
+        partitions: vec![],
+        resources: definition.resources.clone(),
+        ports: vec![],
+    };
+    let mut draft = ReleaseDraft::begin(&bench.join("out")).expect("begins");
+    let uki = ArtifactName::uki(&manifest.identity).expect("a name");
+    let json = serde_json::to_vec(&definition).expect("serialises");
+    for (name, purpose, bytes) in [
+        (names::ROOT, Purpose::Image, &b"image"[..]),
+        (uki.as_str(), Purpose::Image, b"uki"),
+        (names::DEFINITION, Purpose::Document, &json),
+    ] {
+        draft.write(&name.parse().expect("a name"), purpose, bytes).expect("writes");
+    }
+    draft.publish(manifest).expect("publishes");
+    let depot = DepotFolder::open_or_create(&bench.join("depot")).expect("a depot");
+    let root = fs::read(bench.join("1.root.json")).expect("reads");
+    let signers: [&dyn Sign; 1] = [&key];
+    let request = Request {
+        release: &bench.join("out"),
+        channel: "stable",
+        notes: None,
+        patches: 0,
+        from: &[],
+        now,
+        signing: Some(Signing { root: &root, signers: &signers, now, fresh_days: 1 }),
+        ledger: None,
+    };
+    publish(&depot, &request, &Plain, &|_, _| ()).expect("published");
+}
+
+#[test]
+fn a_release_is_carried_into_a_depot_and_nothing_else_is() {
+    let bench = Bench::new();
+    signed_depot(&bench);
+    let said = ampoule(bench.path(), "depot refresh depot --root 1.root.json --key maker.key --fresh 14");
+    assert!(said.out.contains("vouched for anew, for 14 days"), "{said:?}");
+    let said = ampoule(bench.path(), "bundle depot -o x.bundle");
+    assert!(said.code == 2 && said.err.contains("hint: `--full` packs the full image"), "{said:?}");
+    let said = ampoule(bench.path(), "bundle depot -o x.bundle --full");
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(said.out.contains("0 patches, full image") && said.out.contains("good until"), "{}", said.out);
+    let import = "import x.bundle --depot inside --root 1.root.json";
+    let said = ampoule(bench.path(), import);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(said.out.contains("signed by its maker's roles; the ledger was not looked at"), "{}", said.out);
+    let said = ampoule(bench.path(), "--json import x.bundle --depot inside --root 1.root.json");
+    assert_eq!(
+        (&said.json()["signed"], &said.json()["new-releases"]),
+        (&true.into(), &serde_json::json!([]))
+    );
+    // One byte of the image, on its way.
+    let mut bytes = fs::read(bench.join("x.bundle")).expect("reads");
+    let at = bytes.windows(5).position(|window| window == b"image").expect("is there");
+    let at = bytes[at..].windows(6).position(|window| window == b"image\0").map_or(at, |more| at + more);
+    bytes[at] ^= 1;
+    fs::write(bench.join("x.bundle"), bytes).expect("writes");
+    let said = ampoule(bench.path(), import);
+    assert_eq!(said.code, 5, "{said:?}");
+    for part in ["is refused: `objects/", "has SHA-256", "unchanged: the depot `inside` offers", "hint: "] {
+        assert!(said.err.contains(part), "{part}: {}", said.err);
+    }
+    assert_eq!(ampoule(bench.path(), "depot check inside").code, 0);
+}
+
+#[test]
+fn what_is_no_bundle_is_one_clear_error_and_no_depot_is_made() {
+    let bench = Bench::new();
+    bench.write("noise.bundle", "noise".repeat(1000));
+    bench.write("1.root.json", "{}");
+    let said = ampoule(bench.path(), "import noise.bundle --depot depot --root 1.root.json");
+    assert_eq!(said.code, 5, "{said:?}");
+    assert_eq!(said.err.matches("error: ").count(), 1, "{}", said.err);
+    for part in
+        ["the bundle `noise.bundle` is refused: it is no bundle", "unchanged: no depot was made", "hint: "]
+    {
+        assert!(said.err.contains(part), "{part}: {}", said.err);
+    }
+    assert!(!bench.join("depot").exists());
+    let said = ampoule(bench.path(), "import absent.bundle --depot depot --root 1.root.json");
+    assert_eq!(said.code, 4, "{said:?}");
+}
+
+#[test]
+fn whom_to_believe_has_to_be_said() {
+    let bench = Bench::new();
+    let said = ampoule(bench.path(), "import x.bundle --depot depot");
+    assert!(said.code == 2 && said.err.contains("--root"), "{said:?}");
+    let said = ampoule(bench.path(), "import x.bundle --depot depot --root r --unsigned");
+    assert!(said.code == 2 && said.err.contains("--unsigned"), "{said:?}");
+    for days in ["0", "91"] {
+        let said = ampoule(bench.path(), &format!("depot refresh d --root r --key k --fresh {days}"));
+        assert!(said.code == 2 && said.err.contains("1..=90"), "{said:?}");
+    }
+}
+
+#[test]
+fn a_depot_without_releases_makes_no_bundle() {
+    let bench = Bench::new();
+    fs::create_dir(bench.join("depot")).expect("creates");
+    bench.write("depot/depot.json", "{\"format\":1}");
+    let said = ampoule(bench.path(), "bundle depot -o x.bundle");
+    assert_eq!(said.code, 2, "{said:?}");
+    assert!(said.err.contains("hint: name one with `--appliance VENDOR/NAME`"), "{}", said.err);
+    assert!(said.err.contains("unchanged: no bundle was written"), "{}", said.err);
+    assert!(!bench.join("x.bundle").exists());
+}

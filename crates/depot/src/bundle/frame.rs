@@ -1,0 +1,210 @@
+//! The archive around the members: plain ustar in one form only. A header follows from path and size, and is compared whole, so that links,
+//! other names, other owners and hidden bytes have no place.
+
+use std::fs::File;
+use std::io::{BufReader, ErrorKind, Read, Write};
+use std::path::{Path, PathBuf};
+
+use model::Sha256Digest;
+use sha2::{Digest, Sha256};
+
+use super::{BundleError, BundleErrorKind, CONTENTS, CONTENTS_LIMIT, Member};
+use crate::error::{DepotError, io};
+
+const BLOCK: usize = 512;
+/// Two blocks of zeros.
+const END: usize = 2 * BLOCK;
+const PIECE: usize = 256 << 10;
+
+/// The only header that a member can have; `None`: its path does not fit.
+fn header(path: &str, size: u64) -> Option<[u8; BLOCK]> {
+    let mut header = tar::Header::new_ustar();
+    header.set_path(path).ok()?;
+    header.set_entry_type(tar::EntryType::Regular);
+    header.set_mode(0o644);
+    header.set_uid(0);
+    header.set_gid(0);
+    header.set_mtime(0);
+    header.set_size(size);
+    header.set_cksum();
+    Some(*header.as_bytes())
+}
+
+/// What a header that is not the expected one says, for people.
+fn described(block: &[u8; BLOCK]) -> String {
+    if block.iter().all(|byte| *byte == 0) {
+        return "the end of the archive".to_owned();
+    }
+    let header = tar::Header::from_byte_slice(block);
+    let path: String = String::from_utf8_lossy(&header.path_bytes())
+        .chars()
+        .take(100)
+        .flat_map(char::escape_default)
+        .collect();
+    let what = match header.entry_type() {
+        tar::EntryType::Regular => "a file",
+        tar::EntryType::Symlink | tar::EntryType::Link => "a link",
+        tar::EntryType::Directory => "a folder",
+        _ => "something else",
+    };
+    match header.size() {
+        Ok(size) => format!("{what} `{path}` with {size} bytes, or with another header than it may have"),
+        Err(_) => format!("{what} `{path}` with a header that can not be read"),
+    }
+}
+
+fn padding(size: u64) -> usize {
+    (BLOCK - (size % BLOCK as u64) as usize) % BLOCK
+}
+
+/// Reads a bundle from its beginning to its end, once.
+pub(super) struct Reader {
+    file: BufReader<File>,
+    path: PathBuf,
+    /// The member before.
+    last: String,
+}
+
+impl Reader {
+    /// Opens a bundle.
+    pub(super) fn open(path: &Path) -> Result<Self, DepotError> {
+        let file = File::open(path).map_err(io("open", path))?;
+        Ok(Self { file: BufReader::new(file), path: path.to_owned(), last: CONTENTS.to_owned() })
+    }
+
+    /// The bytes of `bundle.json`.
+    pub(super) fn contents(&mut self) -> Result<Vec<u8>, DepotError> {
+        let mut block = [0; BLOCK];
+        self.exactly(&mut block, CONTENTS)?;
+        let size = tar::Header::from_byte_slice(&block).size().unwrap_or(u64::MAX);
+        if header(CONTENTS, size.min(CONTENTS_LIMIT)) != Some(block) {
+            let is_contents = block.starts_with(CONTENTS.as_bytes()) && size > CONTENTS_LIMIT;
+            return Err(self.refused(match is_contents && size < u64::MAX {
+                true => BundleErrorKind::TooLong { path: CONTENTS.to_owned(), size, limit: CONTENTS_LIMIT },
+                false => BundleErrorKind::NotABundle,
+            }));
+        }
+        let mut bytes = vec![0; size as usize];
+        self.exactly(&mut bytes, CONTENTS)?;
+        self.zeros(padding(size), CONTENTS)?;
+        Ok(bytes)
+    }
+
+    /// The next member, which has to be this one; `take` gets its bytes before its digest is compared, and never more than are listed.
+    pub(super) fn member(
+        &mut self,
+        member: &Member,
+        take: &mut dyn FnMut(&[u8]) -> Result<(), DepotError>,
+    ) -> Result<(), DepotError> {
+        let mut block = [0; BLOCK];
+        self.exactly(&mut block, &member.path)?;
+        if header(&member.path, member.size) != Some(block) {
+            let (expected, found) = (member.path.clone(), described(&block));
+            return Err(self.refused(BundleErrorKind::Header { expected, found }));
+        }
+        let (mut hasher, mut left) = (Sha256::new(), member.size);
+        let mut piece = vec![0; PIECE.min(member.size as usize)];
+        while left > 0 {
+            let part = PIECE.min(left as usize);
+            self.exactly(&mut piece[..part], &member.path)?;
+            hasher.update(&piece[..part]);
+            take(&piece[..part])?;
+            left -= part as u64;
+        }
+        let found = Sha256Digest(hasher.finalize().into());
+        if found != member.sha256 {
+            let (path, expected) = (member.path.clone(), member.sha256);
+            return Err(self.refused(BundleErrorKind::Digest { path, expected, found }));
+        }
+        self.zeros(padding(member.size), &member.path)?;
+        self.last.clone_from(&member.path);
+        Ok(())
+    }
+
+    /// A small member whole.
+    pub(super) fn whole(&mut self, member: &Member) -> Result<Vec<u8>, DepotError> {
+        let mut bytes = Vec::new();
+        self.member(member, &mut |piece| {
+            bytes.extend_from_slice(piece);
+            Ok(())
+        })?;
+        Ok(bytes)
+    }
+
+    /// The end, and nothing after it.
+    pub(super) fn finish(mut self) -> Result<(), DepotError> {
+        let last = self.last.clone();
+        self.zeros(END, &last)?;
+        match self.file.read(&mut [0]).map_err(io("read", &self.path))? {
+            0 => Ok(()),
+            _ => Err(self.refused(BundleErrorKind::Trailing { path: last })),
+        }
+    }
+
+    /// An error of this bundle.
+    pub(super) fn refused(&self, kind: BundleErrorKind) -> DepotError {
+        Box::new(BundleError { bundle: self.path.clone(), kind }).into()
+    }
+
+    fn exactly(&mut self, bytes: &mut [u8], member: &str) -> Result<(), DepotError> {
+        self.file.read_exact(bytes).map_err(|error| match error.kind() {
+            ErrorKind::UnexpectedEof => self.refused(BundleErrorKind::Truncated { path: member.to_owned() }),
+            _ => io("read", &self.path)(error),
+        })
+    }
+
+    fn zeros(&mut self, count: usize, member: &str) -> Result<(), DepotError> {
+        let mut bytes = [1; END];
+        self.exactly(&mut bytes[..count], member)?;
+        match bytes[..count].iter().all(|byte| *byte == 0) {
+            true => Ok(()),
+            false => Err(self.refused(BundleErrorKind::Trailing { path: member.to_owned() })),
+        }
+    }
+}
+
+/// Writes a bundle.
+pub(super) struct Writer {
+    file: File,
+    path: PathBuf,
+}
+
+impl Writer {
+    /// Begins a file.
+    pub(super) fn create(path: &Path) -> Result<Self, DepotError> {
+        Ok(Self { file: File::create(path).map_err(io("create", path))?, path: path.to_owned() })
+    }
+
+    /// Writes a member of `size` bytes and returns its digest.
+    pub(super) fn member(
+        &mut self,
+        path: &str,
+        size: u64,
+        from: &mut dyn Read,
+    ) -> Result<Sha256Digest, DepotError> {
+        let refused = |kind| DepotError::from(Box::new(BundleError { bundle: self.path.clone(), kind }));
+        let header =
+            header(path, size).ok_or_else(|| refused(BundleErrorKind::Path { path: path.to_owned() }))?;
+        let mut write = |bytes: &[u8]| self.file.write_all(bytes).map_err(io("write", &self.path));
+        write(&header)?;
+        let (mut hasher, mut piece) = (Sha256::new(), vec![0; PIECE]);
+        // One byte more than is listed changes the digest.
+        let mut from = from.take(size + 1);
+        loop {
+            let count = from.read(&mut piece).map_err(io("read", Path::new(path)))?;
+            if count == 0 {
+                break;
+            }
+            hasher.update(&piece[..count]);
+            write(&piece[..count])?;
+        }
+        write(&[0; BLOCK][..padding(size)])?;
+        Ok(Sha256Digest(hasher.finalize().into()))
+    }
+
+    /// Ends the file; it is on the disk after that.
+    pub(super) fn finish(mut self) -> Result<(), DepotError> {
+        let done = self.file.write_all(&[0; END]).and_then(|()| self.file.sync_all());
+        done.map_err(io("write", &self.path))
+    }
+}

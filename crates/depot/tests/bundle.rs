@@ -1,0 +1,416 @@
+//! Laws of bundles: what is carried in arrives whole and signed, or not at all.
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use depot::bundle::{Imported, Packed, Selection, import, pack};
+use depot::publish::{Ledger, Request, publish};
+use depot::roles::Signing;
+use depot::take::Believing;
+use depot::{DepotError, DepotFolder, care, words};
+use keys::Sign;
+use ledger::note::Note;
+use release::{Index, Statement, trust};
+use tuf::client::{trust_root, update};
+use tuf::{Limits, Time};
+
+use common::maker::{Maker, enter_into};
+use common::{APPLIANCE, Bench, Copies, NOW, request};
+
+const DAY: u64 = 24 * 3600;
+
+/// A maker's depot with signed and logged releases, and a customer's depot far from it.
+struct Carried {
+    bench: Bench,
+    maker: Maker,
+    customer: PathBuf,
+}
+
+impl Carried {
+    fn new() -> Self {
+        let (bench, maker) = (Bench::new(), Maker::new());
+        let customer = bench.path("customer");
+        Self { bench, maker, customer }
+    }
+
+    fn with(releases: &[(&str, &str)]) -> Self {
+        let carried = Self::new();
+        releases.iter().for_each(|(version, content)| carried.publish(version, content, 1));
+        carried
+    }
+
+    fn publish(&self, version: &str, content: &str, fresh_days: u64) {
+        let signers: [&dyn Sign; 2] = [&self.maker.offline, &self.maker.online];
+        let release = self.bench.release(version, content);
+        let enter = |record: &[u8]| Ok(enter_into(&self.maker, self.bench.path("log"), record));
+        let wanted = Request {
+            signing: Some(Signing { root: &self.maker.root, signers: &signers, now: NOW, fresh_days }),
+            ledger: Some(Ledger { policy: &self.maker.policy, enter: &enter }),
+            ..request(&release)
+        };
+        publish(&self.bench.depot(), &wanted, &Copies::default(), &|_, _| ()).expect("published");
+    }
+
+    fn pack(&self, releases: &[&str], full: bool) -> (PathBuf, Packed) {
+        let releases: Vec<String> = releases.iter().map(|&version| version.into()).collect();
+        let file = self.bench.path(&format!("{}.bundle", releases.join("-")));
+        let selection =
+            Selection { appliance: None, channel: "stable", releases: &releases, from: &[], full };
+        let packed = pack(&self.bench.depot(), &selection, &file).expect("packs");
+        (file, packed)
+    }
+
+    fn believing(&self) -> Believing<'_> {
+        Believing::Maker { root: &self.maker.root, policy: Some(&self.maker.policy) }
+    }
+
+    fn customer(&self) -> DepotFolder {
+        DepotFolder::open_or_create(&self.customer).expect("a depot")
+    }
+
+    fn import_at(&self, file: &Path, now: u64) -> Result<Imported, DepotError> {
+        import(file, &self.customer(), self.believing(), now)
+    }
+
+    fn import(&self, file: &Path) -> Result<Imported, DepotError> {
+        self.import_at(file, NOW)
+    }
+
+    fn index(&self) -> Index {
+        self.customer().index(APPLIANCE, "stable").expect("reads").expect("is there")
+    }
+
+    /// Everything that the customer's depot shows.
+    fn shown(&self) -> BTreeMap<PathBuf, Vec<u8>> {
+        self.customer();
+        let mut shown = common::files_in(&self.customer);
+        shown.retain(|path, _| !path.ends_with(".lock"));
+        shown
+    }
+
+    /// What a client of the customer's depot believes that knows the maker's root alone.
+    fn believed(&self) -> Index {
+        let mut store: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+        trust_root(&mut store, &self.maker.root).expect("a root");
+        let folder = self.customer.join(trust::FOLDER);
+        let files = fs::read_dir(folder).expect("lists").map(|file| file.expect("a file"));
+        let mut files: BTreeMap<String, Vec<u8>> = files
+            .map(|file| {
+                (file.file_name().into_string().expect("text"), fs::read(file.path()).expect("reads"))
+            })
+            .collect();
+        let mut updated = update(&mut store, &mut files, Limits::DEFAULT, Time(NOW)).expect("signed");
+        trust::signed(&mut updated, &self.index()).expect("listed")
+    }
+}
+
+/// One clear sentence for a refusal.
+fn told(error: &DepotError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        assert!(!text.ends_with(&error.to_string()), "told twice: {text}");
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+#[track_caller]
+fn refused(outcome: Result<Imported, DepotError>, why: &str) {
+    let error = outcome.expect_err("refused");
+    assert!(told(&error).contains(why), "{}", told(&error));
+}
+
+#[test]
+fn law_10_a_customers_depot_offers_what_the_maker_signed_without_a_network() {
+    let carried = Carried::with(&[("1.0.0", "one and more"), ("1.0.1", "two!")]);
+    let (file, packed) = carried.pack(&["1.0.0", "1.0.1"], true);
+    assert_eq!(packed.fresh_until, Some(NOW + DAY));
+    assert_eq!(
+        fs::read(&file).expect("reads"),
+        fs::read(carried.pack(&["1.0.0", "1.0.1"], true).0).expect("reads")
+    );
+    let imported = carried.import(&file).expect("imports");
+    assert_eq!(imported.taken.new_releases.len(), 2);
+    assert_eq!(imported.taken.fresh_until, Some(NOW + DAY));
+    assert_eq!(carried.believed(), carried.index());
+    assert_eq!(carried.index().releases, carried.bench.index().releases);
+    for entry in carried.index().releases {
+        let depot = carried.customer();
+        let statement = depot.read_object(&entry.statement, 1 << 20).expect("whole");
+        let proof = depot.read_object(&entry.proof.expect("a proof"), trust::PROOF_LIMIT).expect("whole");
+        let statement = Statement::parse(&statement).expect("a statement");
+        trust::proved(&statement, Some(&proof), &carried.maker.policy).expect("it holds");
+    }
+    let report = care::check(&carried.customer()).expect("checks");
+    assert_eq!((report.problems, report.unreferenced), (vec![], vec![]));
+    // Nothing is signed again: the maker's documents, byte for byte.
+    for (path, bytes) in common::files_in(&carried.bench.path("depot/tuf")) {
+        let name = path.file_name().expect("a name").to_owned();
+        if !name.to_string_lossy().starts_with("1.s") && !name.to_string_lossy().starts_with("1.t") {
+            assert_eq!(
+                fs::read(carried.customer.join("tuf").join(&name)).expect("is there"),
+                bytes,
+                "{name:?}"
+            );
+        }
+    }
+    // The same again changes nothing.
+    let before = carried.shown();
+    assert_eq!(carried.import(&file).expect("again").taken.new_releases, []);
+    assert_eq!(carried.shown(), before);
+}
+
+#[test]
+fn law_2_a_byte_changed_anywhere_is_refused_and_the_depot_is_as_it_was() {
+    let carried = Carried::with(&[("1.0.0", "one")]);
+    let note = "hold\n\n— officer AAAAAAAAAAAA\n";
+    Note::parse(note.as_bytes()).expect("a note");
+    words::add(&carried.bench.depot(), APPLIANCE, carried.bench.index().releases[0].id(), note)
+        .expect("added");
+    let (file, _) = carried.pack(&[], true);
+    let good = fs::read(&file).expect("reads");
+    let before = carried.shown();
+    // Two at once, each with a copy of its own: every byte is a bundle.
+    std::thread::scope(|scope| {
+        for part in 0..2 {
+            let (good, carried) = (&good, &carried);
+            let place = carried.bench.path(&format!("customer-{part}"));
+            scope.spawn(move || {
+                let depot = DepotFolder::open_or_create(&place).expect("a depot");
+                let (file, before) = (place.with_extension("bundle"), common::files_in(&place));
+                for at in (part..good.len()).step_by(2) {
+                    let mut changed = good.clone();
+                    changed[at] ^= 1 << (at / 2 % 8);
+                    fs::write(&file, &changed).expect("writes");
+                    let outcome = import(&file, &depot, carried.believing(), NOW);
+                    let error = told(&outcome.expect_err("a changed byte"));
+                    assert!(error.contains("is refused"), "byte {at}: {error}");
+                }
+                assert_eq!(common::files_in(&place), before);
+            });
+        }
+    });
+    assert_eq!(carried.shown(), before);
+    fs::write(&file, &good).expect("writes");
+    carried.import(&file).expect("the bundle itself is good");
+}
+
+#[test]
+fn law_11_a_bundle_that_ends_early_or_goes_on_is_refused() {
+    let carried = Carried::with(&[("1.0.0", "one")]);
+    let (file, _) = carried.pack(&[], true);
+    let good = fs::read(&file).expect("reads");
+    let before = carried.shown();
+    for length in (0..good.len()).step_by(97) {
+        fs::write(&file, &good[..length]).expect("writes");
+        refused(carried.import(&file), "it ends within");
+    }
+    for more in [&b"\0"[..], &[0; 1024], b"more"] {
+        fs::write(&file, [&good, more].concat()).expect("writes");
+        refused(carried.import(&file), "belongs to no member");
+    }
+    assert_eq!(carried.shown(), before);
+}
+
+/// An archive as other programs make it.
+fn archive(write: impl FnOnce(&mut tar::Builder<Vec<u8>>)) -> Vec<u8> {
+    let mut builder = tar::Builder::new(Vec::new());
+    write(&mut builder);
+    builder.into_inner().expect("written")
+}
+
+/// `bundle.json` of a good bundle, and where the next member begins.
+fn first_member(good: &[u8]) -> (&[u8], usize) {
+    let size = tar::Header::from_byte_slice(&good[..512]).size().expect("a size") as usize;
+    (&good[512..512 + size], 512 + size.next_multiple_of(512))
+}
+
+#[test]
+fn law_11_links_foreign_paths_and_members_without_end_are_refused() {
+    let carried = Carried::with(&[("1.0.0", "one")]);
+    let (file, _) = carried.pack(&[], true);
+    let good = fs::read(&file).expect("reads");
+    let before = carried.shown();
+    let (_, next) = first_member(&good);
+    let instead = |kind: tar::EntryType, path: &[u8], size: u64| {
+        let mut header = tar::Header::new_ustar();
+        header.as_mut_bytes()[..path.len()].copy_from_slice(path);
+        header.set_entry_type(kind);
+        header.set_size(size);
+        header.set_cksum();
+        [&good[..next], header.as_bytes(), &good[next + 512..]].concat()
+    };
+    for (bytes, why) in [
+        (instead(tar::EntryType::Symlink, b"tuf/1.root.json", 0), "is a link"),
+        (instead(tar::EntryType::Link, b"tuf/1.root.json", 0), "is a link"),
+        (instead(tar::EntryType::Regular, b"../../etc/passwd", 1), "is a file `../../etc/passwd`"),
+        (instead(tar::EntryType::Directory, b"tuf", 0), "is a folder"),
+        (instead(tar::EntryType::Regular, b"bundle.json", u64::MAX >> 1), "is a file `bundle.json`"),
+        (archive(|_| ()), "it is no bundle"),
+        (
+            archive(|it| {
+                let mut header = tar::Header::new_ustar();
+                header.set_size(4 << 40);
+                it.append_data(&mut header, "bundle.json", &b""[..]).expect("written");
+            }),
+            "4194304 is the most",
+        ),
+        (b"PK\x03\x04".repeat(1000), "it is no bundle"),
+    ] {
+        fs::write(&file, bytes).expect("writes");
+        refused(carried.import(&file), why);
+    }
+    // The same member once more.
+    let mut again = fs::File::create(&file).expect("creates");
+    again.write_all(&good[..good.len() - 1024]).expect("writes");
+    again.write_all(&good[next..]).expect("writes");
+    refused(carried.import(&file), "belongs to no member");
+    assert_eq!(carried.shown(), before);
+}
+
+#[test]
+fn an_older_bundle_takes_nothing_back() {
+    let carried = Carried::with(&[("1.0.0", "one")]);
+    let (old, _) = carried.pack(&["1.0.0"], true);
+    carried.publish("1.0.1", "two!", 1);
+    let (new, _) = carried.pack(&["1.0.1"], true);
+    carried.import(&new).expect("the newer one");
+    let before = carried.shown();
+    refused(carried.import(&old), "older than version 2 that is trusted already");
+    assert_eq!(carried.shown(), before);
+    // A depot that lost its memory knows what it serves.
+    fs::remove_file(carried.customer.join(".trust")).expect("removes");
+    refused(carried.import(&old), "older than version 2 that is trusted already");
+    // The older release in a newer bundle is no step back: it takes its place in the order.
+    let (both, _) = carried.pack(&["1.0.0", "1.0.1"], true);
+    carried.import(&both).expect("imports");
+    let versions: Vec<String> = carried.index().releases.into_iter().map(|it| it.version).collect();
+    assert_eq!(versions, ["1.0.0", "1.0.1"]);
+}
+
+#[test]
+fn a_damaged_memory_is_told_and_never_replaced_by_what_is_offered() {
+    let carried = Carried::with(&[("1.0.0", "one")]);
+    let (file, _) = carried.pack(&[], true);
+    carried.import(&file).expect("imports");
+    let memory = carried.customer.join(".trust");
+    let good = fs::read_to_string(&memory).expect("reads");
+    for damaged in ["", "{}", &good.replace("sig", "gis")] {
+        fs::write(&memory, damaged).expect("writes");
+        let before = carried.shown();
+        refused(carried.import(&file), "is damaged");
+        assert_eq!(carried.shown(), before);
+    }
+}
+
+#[test]
+fn a_bundle_is_good_as_long_as_its_maker_said() {
+    let carried = Carried::new();
+    carried.publish("1.0.0", "one", 30);
+    let (file, packed) = carried.pack(&[], true);
+    assert_eq!(packed.fresh_until, Some(NOW + 30 * DAY));
+    let before = carried.shown();
+    refused(carried.import_at(&file, NOW + 31 * DAY), "expired");
+    assert_eq!(carried.shown(), before);
+    carried.import_at(&file, NOW + 29 * DAY).expect("fresh enough");
+    let day = Carried::with(&[("1.0.0", "one")]);
+    refused(day.import_at(&day.pack(&[], true).0, NOW + 2 * DAY), "expired");
+}
+
+#[test]
+fn law_2_and_law_7_what_is_not_signed_or_not_logged_is_not_taken() {
+    // Signed by nobody.
+    let carried = Carried::new();
+    let release = carried.bench.release("1.0.0", "one");
+    carried.bench.publish(&release, &Copies::default()).expect("published");
+    let (unsigned, packed) = carried.pack(&[], true);
+    assert_eq!(packed.fresh_until, None);
+    let before = carried.shown();
+    refused(carried.import(&unsigned), "nobody signed what it offers");
+    assert_eq!(carried.shown(), before);
+    import(&unsigned, &carried.customer(), Believing::DangerAnybody, NOW).expect("as it was asked");
+
+    // Signed by the roles, and in no ledger.
+    let (bench, maker) = (Bench::new(), Maker::new());
+    let signers: [&dyn Sign; 2] = [&maker.offline, &maker.online];
+    let release = bench.release("1.0.0", "one");
+    publish(
+        &bench.depot(),
+        &common::maker::signed(&maker, &signers, &release),
+        &Copies::default(),
+        &|_, _| (),
+    )
+    .expect("published");
+    let signed = Carried { customer: bench.path("customer"), bench, maker };
+    let (file, _) = signed.pack(&[], true);
+    refused(signed.import(&file), "has no proof that 1.0.0 is in the ledger");
+    refused(
+        import(&file, &signed.customer(), Believing::DangerAnybody, NOW),
+        "without looking at its signatures",
+    );
+    let without = Believing::Maker { root: &signed.maker.root, policy: None };
+    import(&file, &signed.customer(), without, NOW).expect("a maker without a ledger");
+    refused(
+        import(&unsigned, &signed.customer(), Believing::DangerAnybody, NOW),
+        "the releases of the depot are signed",
+    );
+
+    // Another maker's root.
+    let other = keys::SecretKey::from_seed(&[9; 32]);
+    let root = tuf::metadata::Root::new(Time(NOW).plus_days(365));
+    let root = [
+        tuf::metadata::TopRole::Root,
+        tuf::metadata::TopRole::Targets,
+        tuf::metadata::TopRole::Snapshot,
+        tuf::metadata::TopRole::Timestamp,
+    ]
+    .into_iter()
+    .fold(root, |root, role| root.with_key(role, other.public()));
+    let root =
+        tuf::repository::Unsigned::root(None, root).expect("possible").sign_by(&[&other]).expect("signed");
+    let foreign = Believing::Maker { root: root.bytes(), policy: None };
+    let place = signed.bench.path("other");
+    let elsewhere = DepotFolder::open_or_create(&place).expect("a depot");
+    refused(import(&file, &elsewhere, foreign, NOW), "too few signed it");
+}
+
+#[test]
+fn what_a_depot_has_is_never_dropped() {
+    let carried = Carried::with(&[("1.0.0", "one"), ("1.0.1", "two, and much more")]);
+    let id = carried.bench.index().releases[1].id();
+    let notes = ["a\n\n— alice AAAAAAAAAAAA\n", "b\n\n— bob AAAAAAAAAAAA\n"];
+    words::add(&carried.customer(), APPLIANCE, id, notes[0]).expect("added");
+    words::add(&carried.bench.depot(), APPLIANCE, id, notes[1]).expect("added");
+    let (patches, packed) = carried.pack(&["1.0.1"], false);
+    assert!(packed.index.releases[0].patches.iter().all(|patch| patch.from.is_some()));
+    let imported = carried.import(&patches).expect("imports");
+    assert_eq!(imported.taken.new_words, 1);
+    assert_eq!(words::read(&carried.customer(), APPLIANCE, id).expect("reads"), notes);
+    let serial = carried.index().serial;
+    let (full, _) = carried.pack(&["1.0.1"], true);
+    carried.import(&full).expect("imports");
+    let index = carried.index();
+    assert_eq!(index.releases[0].patches.len(), carried.bench.index().releases[1].patches.len());
+    assert!(index.serial > serial);
+    assert_eq!(carried.believed(), index);
+}
+
+#[test]
+fn a_bundle_that_leads_nowhere_is_not_made() {
+    let carried = Carried::with(&[("1.0.0", "one")]);
+    let file = carried.bench.path("file");
+    let selection =
+        Selection { appliance: Some(APPLIANCE), channel: "stable", releases: &[], from: &[], full: false };
+    let error = pack(&carried.bench.depot(), &selection, &file).expect_err("no way");
+    assert!(error.to_string().contains("no patch from an earlier release leads to 1.0.0"), "{error}");
+    let from = ["0.9.0".to_owned()];
+    let error = pack(&carried.bench.depot(), &Selection { from: &from, full: true, ..selection }, &file);
+    assert!(matches!(error, Err(DepotError::NoVersion { .. })), "{error:?}");
+    assert!(!file.exists());
+}
