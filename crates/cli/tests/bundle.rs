@@ -93,6 +93,7 @@ fn signed_depot(bench: &Bench) {
         patches: 0,
         from: &[],
         now,
+        security_only_from: Vec::new(),
         signing: Some(Signing { root: &root, signers: &signers, now, fresh_days: 1 }),
         ledger: None,
     };
