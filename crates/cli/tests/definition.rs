@@ -5,10 +5,11 @@ mod support;
 use support::{ampoule_in, lamp_in};
 use testkit::Bench;
 
-const COMMANDS: [&str; 28] = [
+const COMMANDS: [&str; 35] = [
     "init", "check", "lock", "build", "release", "depot", "test", "run", "status", "settings", "logs",
     "updates", "precheck", "stage", "apply", "rollback", "hold", "unhold", "stop", "inspect", "schema",
-    "patch", "sbom", "ages", "rebuild", "bulletin", "diff", "explain",
+    "patch", "sbom", "ages", "rebuild", "bulletin", "diff", "explain", "keys", "ledger", "approve", "audit",
+    "verify", "bundle", "import",
 ];
 
 #[test]
