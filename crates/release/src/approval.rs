@@ -85,6 +85,9 @@ pub enum ApprovalError {
     /// The reason is too long, or has more than one line.
     #[error("a reason is one line of 1 to {REASON_LIMIT} bytes")]
     Reason,
+    /// Something else than a scope.
+    #[error("`{0}` is no scope: `all`, `group NAME` or `machine ID` is expected")]
+    Scope(String),
     /// The name of a group or machine.
     #[error(
         "`{0}` is no name of a group and no machine: 1 to {NAME_LIMIT} of a-z, A-Z, 0-9, `.`, `_` and `-`"
@@ -184,7 +187,7 @@ impl FromStr for Scope {
             None if text == "all" => Ok(Self::All),
             Some(("group", name)) => named(name, Self::Group),
             Some(("machine", id)) => named(id, Self::Machine),
-            _ => Err(ApprovalError::Line("for all, for group NAME or for machine ID")),
+            _ => Err(ApprovalError::Scope(text.chars().take(NAME_LIMIT).collect())),
         }
     }
 }

@@ -20,9 +20,11 @@ use crate::render;
 
 /// Publishes and shows the ways to the release.
 pub fn run(args: &ReleaseArgs, printer: &Printer) -> Result<(), Failure> {
-    let unchanged = || match args.depot.join(depot::folder::MARK).exists() {
-        true => format!("the depot `{}` offers what it offered before", args.depot.display()),
-        false => "no depot was made".to_owned(),
+    let was_there = args.depot.join(depot::folder::MARK).exists();
+    let unchanged = || match (was_there, args.depot.join(depot::folder::MARK).exists()) {
+        (true, _) => format!("the depot `{}` offers what it offered before", args.depot.display()),
+        (false, true) => format!("nothing was published; the new depot `{}` is empty", args.depot.display()),
+        (false, false) => "no depot was made".to_owned(),
     };
     let notes = args.notes.as_deref().map(read_notes).transpose()?;
     // Before a depot is made: a wrong folder must not leave an empty one.
