@@ -44,12 +44,14 @@ pub struct End {
 #[derive(Debug, thiserror::Error)]
 pub enum FollowError {
     /// Time is up.
-    #[error("the patch to {version} came to no end in {} seconds", .timeout.as_secs())]
+    #[error("the patch to {version} came to no end in {} seconds; {heard}", .timeout.as_secs())]
     Timeout {
         /// Where it leads.
         version: String,
         /// How long it was followed.
         timeout: Duration,
+        /// What was heard last, and when.
+        heard: String,
     },
     /// The appliance is off.
     #[error("the appliance ended while it was patched to {version}")]
@@ -79,7 +81,7 @@ pub fn follow(
         let asked = ask(&mut client, socket);
         match asked {
             Ok(status) => {
-                silence.heard();
+                silence.heard(status.patch.as_ref());
                 news(status.patch.clone());
                 if let Some(reached) = judge(&status, before, version, goal) {
                     return Ok(End { reached, status, restart_seconds: silence.longest() });
@@ -95,7 +97,8 @@ pub fn follow(
             }
         }
         if Instant::now() > deadline {
-            return Err(FollowError::Timeout { version: version.to_owned(), timeout });
+            let heard = silence.told();
+            return Err(FollowError::Timeout { version: version.to_owned(), timeout, heard });
         }
         wait(&mut client, &mut silence, &mut news);
     }
@@ -111,7 +114,7 @@ fn wait(client: &mut Option<ControlClient>, silence: &mut Silence, news: &mut im
         }
         match client.as_mut().map(|client| client.next_event(left)) {
             Some(Ok(Some(Event::Update(status)))) => {
-                silence.heard();
+                silence.heard(status.patch.as_ref());
                 news(status.patch);
                 return;
             }
@@ -168,14 +171,30 @@ fn judge(status: &UpdateStatus, before: &UpdateStatus, version: &str, goal: &Goa
 struct Silence {
     last: Option<Instant>,
     longest: Duration,
+    patch: Option<PatchLife>,
 }
 
 impl Silence {
-    fn heard(&mut self) {
+    fn heard(&mut self, patch: Option<&PatchLife>) {
         let now = Instant::now();
+        self.patch = patch.cloned();
         if let Some(last) = self.last.replace(now) {
             self.longest = self.longest.max(now - last);
         }
+    }
+
+    /// What was heard last, in words.
+    fn told(&self) -> String {
+        let Some(last) = self.last else { return "the agent never answered".to_owned() };
+        let ago = last.elapsed().as_secs();
+        let patch = self.patch.as_ref().map_or("no patch".to_owned(), |patch| {
+            let activity = patch.activity.as_ref().map_or(String::new(), |activity| {
+                format!(", {} {} of {}", activity.step, activity.done, activity.total)
+            });
+            let stage = format!("{:?}", patch.stage).to_lowercase();
+            format!("{} {stage}{activity}", patch.version)
+        });
+        format!("the agent said {ago} seconds ago: {patch}")
     }
 
     /// What is no more than the pace of asking is no restart.
@@ -218,6 +237,18 @@ mod tests {
         assert_eq!(judge(&status(LifeStage::Offered, 9, "1.0.0")), None);
         assert_eq!(judge(&status(LifeStage::FallenBack, 20, "1.0.0")), Some(false));
         assert_eq!(judge(&status(LifeStage::Confirmed, 20, "1.0.1")), Some(true));
+    }
+
+    #[test]
+    fn who_waited_in_vain_is_told_what_was_heard_last() {
+        let mut silence = Silence::default();
+        assert_eq!(silence.told(), "the agent never answered");
+        let mut patch = status(LifeStage::Approved, 9, "1.0.0").patch.expect("a patch");
+        patch.activity = Some(Activity { step: "download".into(), done: 3, total: 7 });
+        silence.heard(Some(&patch));
+        assert_eq!(silence.told(), "the agent said 0 seconds ago: 1.0.1 approved, download 3 of 7");
+        silence.heard(None);
+        assert_eq!(silence.told(), "the agent said 0 seconds ago: no patch");
     }
 
     #[test]

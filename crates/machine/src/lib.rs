@@ -45,7 +45,7 @@ pub use control::{ControlClient, ControlError};
 pub use error::MachineError;
 pub use folder::VmFolder;
 pub use note::{Note, Progress};
-pub use plan::{Boot, Forward, HostPort, Keep, Reinstall, RunOptions, Screen};
+pub use plan::{Boot, Flush, Forward, HostPort, Keep, Reinstall, RunOptions, Screen};
 pub use run::{Running, run};
 pub use stop::{StopMethod, StopTimeouts, Stopped, stop};
 pub use supervisor::Exit;

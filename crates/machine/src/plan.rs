@@ -30,6 +30,8 @@ pub struct RunOptions {
     pub boot: Boot,
     /// What is left when it ends.
     pub keep: Keep,
+    /// How far the appliance's flushes go.
+    pub flush: Flush,
     /// What happens to a system disk that was installed from another release.
     pub reinstall: Reinstall,
     /// Settings as TOML, handed over through fw_cfg.
@@ -66,6 +68,7 @@ impl RunOptions {
             forwards: forwards.collect(),
             boot: Boot::Uefi,
             keep: Keep::Data,
+            flush: Flush::Disk,
             reinstall: Reinstall::UnlessPatched,
             settings: None,
             seed: None,
@@ -125,6 +128,16 @@ pub enum Keep {
     Data,
     /// Nothing but the logs.
     Nothing,
+}
+
+/// How far a flush of the appliance goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flush {
+    /// To the host's disk: what the appliance calls durable outlives the host's power.
+    Disk,
+    /// To the host's memory: outlives an appliance whose power is cut, not the host. For machines that are thrown away, which
+    /// then need not wait for everything else that the host writes.
+    Host,
 }
 
 /// What an appliance can be seen on.
@@ -215,11 +228,15 @@ fn boot(arguments: &mut Arguments, options: &RunOptions, found: &Found<'_>) {
 
 fn disks(arguments: &mut Arguments, options: &RunOptions, found: &Found<'_>) {
     let (system, data) = (found.system_disk, found.data_disk);
-    arguments.pair("-drive", format!("if=none,id=system,format=qcow2,discard=unmap,file={system}"));
+    let flush = match (options.flush, options.keep) {
+        (Flush::Disk, Keep::Data) => "",
+        _ => ",cache.no-flush=on",
+    };
+    arguments.pair("-drive", format!("if=none,id=system,format=qcow2,discard=unmap{flush},file={system}"));
     // With `-kernel` QEMU has its own loader at boot index 0.
     let index = if options.boot == Boot::Uefi { ",bootindex=0" } else { "" };
     arguments.pair("-device", format!("virtio-blk-pci,drive=system,serial=ampoule-system{index}"));
-    arguments.pair("-drive", format!("if=none,id=data,format=raw,discard=unmap,file={data}"));
+    arguments.pair("-drive", format!("if=none,id=data,format=raw,discard=unmap{flush},file={data}"));
     arguments.pair("-device", "virtio-blk-pci,drive=data,serial=ampoule-data");
     if let Some(seed) = &options.seed {
         let seed = escape(&seed.to_string_lossy());

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use machine::{Boot, Forward, HostPort, MachineError, Note, RunOptions, Running, StopTimeouts, Stopped};
+use machine::{
+    Boot, Flush, Forward, HostPort, MachineError, Note, RunOptions, Running, StopTimeouts, Stopped,
+};
 use model::control::{Answer, Call, Status};
 use release::ReleaseFolder;
 
@@ -33,7 +35,7 @@ impl BootedAppliance {
 
     /// As [`BootedAppliance::options`], through firmware and boot loader: only so can a patch be booted.
     pub fn patchable(release: &ReleaseFolder) -> RunOptions {
-        let mut options = RunOptions::of(release.manifest());
+        let mut options = RunOptions { flush: Flush::Host, ..RunOptions::of(release.manifest()) };
         for Forward { host, .. } in &mut options.forwards {
             *host = HostPort::Any;
         }

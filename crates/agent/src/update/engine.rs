@@ -182,8 +182,12 @@ impl Engine<'_> {
     fn fail(&mut self, why: &str) {
         let life = self.updater().lock().life.clone();
         if let Some(life) = life.filter(|life| life::may_follow(Some(life.stage()), LifeStage::Failed)) {
-            // When the journal can not be written either, the next start finds the unfinished life.
-            let _told_below = self.keep(LifeStage::Failed, &life.last, Some(why.to_owned()));
+            let record = self.record(LifeStage::Failed, &life.last, Some(why.to_owned()));
+            // When the journal can not be written either, the next start finds the unfinished life. Who waits is told now.
+            if self.updater().keep(&record).is_err() {
+                self.updater().note(&record);
+            }
+            self.host.tell();
         } else {
             self.updater().lock().notices.push(why.to_owned());
         }

@@ -106,6 +106,17 @@ fn a_boot_through_firmware_on_kvm_with_everything_is_this_command() {
 }
 
 #[test]
+fn what_is_thrown_away_is_not_flushed_to_the_hosts_disk() {
+    let unflushed = |options: &RunOptions| {
+        let text = lines(options, Acceleration::Tcg);
+        text.lines().filter(|line| line.contains("cache.no-flush=on")).count()
+    };
+    assert_eq!(unflushed(&direct()), 0);
+    assert_eq!(unflushed(&RunOptions { flush: Flush::Host, ..direct() }), 2);
+    assert_eq!(unflushed(&RunOptions { keep: Keep::Nothing, ..direct() }), 2);
+}
+
+#[test]
 fn wished_ports_are_ports_an_ordinary_user_may_have() {
     let wishes: Vec<_> = RunOptions::of(&manifest()).forwards.iter().map(|forward| forward.host).collect();
     assert_eq!(wishes, [HostPort::Wished(8443), HostPort::Wished(5514)]);

@@ -13,7 +13,7 @@ use super::report::Steps;
 use crate::control::ControlError;
 use crate::folder::names;
 use crate::follow::{End, Goal, follow};
-use crate::plan::{HostPort, RunOptions};
+use crate::plan::{Flush, HostPort, RunOptions};
 use crate::run::{Running, run};
 use crate::stop::StopTimeouts;
 
@@ -148,7 +148,8 @@ pub(super) fn ask(running: &Running) -> Result<UpdateStatus, String> {
 
 /// Boots the machine in `folder` and waits until it is healthy.
 pub(super) fn boot(what: &Rehearsal<'_>, folder: &Path, is_first: bool) -> Result<Running, String> {
-    let mut options = RunOptions::of(what.old.manifest());
+    // The folder goes when the test is over; its power cuts are the end of QEMU, not of this machine.
+    let mut options = RunOptions { flush: Flush::Host, ..RunOptions::of(what.old.manifest()) };
     for forward in &mut options.forwards {
         forward.host = HostPort::Any;
     }

@@ -32,9 +32,12 @@ impl Engine<'_> {
             boot: String::new(),
             restart: then,
         };
-        if !self.is_staged(&base)? {
+        let is_staged = self.is_staged(&base);
+        if !matches!(is_staged, Ok(true)) {
             self.act("offered", 0, 0);
             self.keep(LifeStage::Offered, &base, None)?;
+            // After it began, so that the history has an end to tell.
+            is_staged?;
             self.stage(planned, &base, by)?;
         }
         if let Some(wanted) = then {
