@@ -1,0 +1,424 @@
+//! Laws of mirrors: a maker's depot is followed over HTTP, and whatever its server does, the customer's depot offers what was signed or
+//! what it offered before.
+
+mod common;
+
+use std::cell::RefCell;
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use depot::mirror::{self, Place, Progress, Request, Wanted, Why};
+use depot::serve::{Limits, Server};
+use depot::take::Taken;
+use depot::{DepotError, care, words};
+use keys::Sign;
+use release::index::object_path;
+use testkit::depot::{DepotServer, Fault};
+
+use common::carried::{Carried, DAY, IMPATIENT, refused, told};
+use common::{APPLIANCE, NOW};
+
+fn serve(carried: &Carried) -> Server {
+    let listen = "127.0.0.1:0".parse().expect("an address");
+    Server::start(carried.bench.depot().path(), listen, Limits::default(), |_| ()).expect("starts")
+}
+
+fn versions(carried: &Carried) -> Vec<String> {
+    carried.index().releases.into_iter().map(|it| it.version).collect()
+}
+
+/// A large file of the newest release, beside its statement.
+fn newest_object(carried: &Carried) -> release::ObjectRef {
+    carried.bench.index().releases.last().expect("a release").patches[0].object
+}
+
+#[test]
+fn law_10_a_customers_depot_follows_its_makers_over_http_and_offers_what_was_signed() {
+    let carried = Carried::with(&[("1.0.0", "one and more"), ("1.0.1", "two!")]);
+    let id = carried.bench.index().releases[1].id();
+    words::add(&carried.bench.depot(), APPLIANCE, id, "a\n\n— alice AAAAAAAAAAAA\n").expect("added");
+    let server = serve(&carried);
+    let taken = carried.mirror(&server.url()).expect("followed");
+    assert_eq!((taken.new_releases.len(), taken.new_words, taken.fresh_until), (2, 1, Some(NOW + DAY)));
+    assert_eq!(carried.believed(), carried.index());
+    assert_eq!(carried.index().releases, carried.bench.index().releases);
+    let report = care::check(&carried.customer()).expect("checks");
+    assert_eq!((report.problems, report.unreferenced), (vec![], vec![]));
+    // Nothing is signed again: every visible file is the maker's, byte for byte, but the index, whose serial is the depot's own.
+    for (path, bytes) in carried.shown() {
+        let name = path.strip_prefix(&carried.customer).expect("below");
+        if name.to_string_lossy() != ".trust" && !name.ends_with("stable.json") {
+            assert_eq!(
+                fs::read(carried.bench.depot().path().join(name)).expect("is there"),
+                bytes,
+                "{name:?}"
+            );
+        }
+    }
+    // The same from a folder changes nothing, nor does the same again.
+    let before = carried.shown();
+    carried.mirror(&carried.bench.depot().path().to_string_lossy()).expect("a folder");
+    carried.mirror(&server.url()).expect("again");
+    assert_eq!(carried.shown(), before);
+}
+
+#[test]
+fn a_second_run_downloads_small_documents_only_and_then_what_is_new() {
+    let carried = Carried::with(&[("1.0.0", "one")]);
+    let server = DepotServer::start(carried.bench.depot().path());
+    carried.mirror(&server.local_url()).expect("the first run");
+    server.asked();
+    carried.mirror(&server.local_url()).expect("the second run");
+    let asked = server.asked();
+    assert!(asked.iter().all(|path| !path.starts_with("objects/")), "{asked:?}");
+    carried.publish("1.0.1", "two!", 1);
+    carried.mirror(&server.local_url()).expect("the third run");
+    let old = carried.bench.index().releases[0].clone();
+    let asked = server.asked();
+    assert!(asked.iter().any(|path| *path == object_path(&newest_object(&carried).sha256)), "{asked:?}");
+    for object in [old.statement, old.patches[0].object] {
+        assert!(!asked.contains(&object_path(&object.sha256)), "{asked:?}");
+    }
+    assert_eq!(versions(&carried), ["1.0.0", "1.0.1"]);
+}
+
+#[test]
+fn what_the_roles_do_not_list_is_left_out_and_told() {
+    let carried = Carried::with(&[("1.0.0", "one"), ("1.0.1", "two!")]);
+    let path = release::trust::target_path(APPLIANCE, "stable", "1.0.1").expect("a path");
+    let depot = carried.bench.depot();
+    carried.maker.relist(&depot, "", |top| (top.without_target(&path), None));
+    let server = serve(&carried);
+    let place = Place::new(&server.url(), None, IMPATIENT).expect("a URL");
+    let customer = carried.customer();
+    let coming = mirror::look(&place, &customer, carried.asked()).expect("looks");
+    let skipped: Vec<_> = coming.summary.skipped.iter().map(|it| (it.version.as_str(), it.why)).collect();
+    assert_eq!(skipped, [("1.0.1", Why::NotListed)]);
+    coming.bring(&|_| ()).expect("the rest of it");
+    assert_eq!(versions(&carried), ["1.0.0"]);
+    let report = care::check(&carried.customer()).expect("checks");
+    assert_eq!((report.problems, report.unreferenced), (vec![], vec![]));
+}
+
+#[test]
+fn what_the_maker_withdrew_goes_and_comes_back_without_a_download() {
+    let carried = Carried::with(&[("1.0.0", "one"), ("1.0.1", "two, and more")]);
+    let server = DepotServer::start(carried.bench.depot().path());
+    let index_file = carried.bench.path("depot/appliances").join(APPLIANCE).join("stable.json");
+    let old_index = fs::read(&index_file).expect("reads");
+    carried.mirror(&server.local_url()).expect("all of it");
+    // Out of the index, which nobody signs.
+    care::remove(&carried.bench.depot(), APPLIANCE, "stable", "1.0.0", NOW).expect("removed");
+    let taken = carried.mirror(&server.local_url()).expect("followed");
+    assert_eq!(taken.withdrawn.iter().map(|it| it.version.as_str()).collect::<Vec<_>>(), ["1.0.0"]);
+    assert_eq!(versions(&carried), ["1.0.1"]);
+    let gone = taken.withdrawn[0].id();
+    let leads_from = |index: release::Index| index.releases[0].patches.iter().any(|it| it.from == Some(gone));
+    assert!(!leads_from(carried.index()), "nothing leads from what is gone");
+    // An index that goes back takes nothing away, and brings nothing back.
+    let new_index = fs::read(&index_file).expect("reads");
+    fs::write(&index_file, &old_index).expect("writes");
+    let before = carried.shown();
+    refused(carried.mirror(&server.local_url()), "and one with 3 was followed before");
+    assert_eq!(carried.shown(), before);
+    // The maker offers it again: its objects are here still.
+    let again = String::from_utf8(old_index).expect("text").replace("\"serial\": 2", "\"serial\": 9");
+    fs::write(&index_file, again).expect("writes");
+    server.asked();
+    carried.mirror(&server.local_url()).expect("followed");
+    assert_eq!(versions(&carried), ["1.0.0", "1.0.1"]);
+    assert!(server.asked().iter().all(|path| !path.starts_with("objects/")));
+    // Out of the roles' list, which counts although the index has it.
+    let path = release::trust::target_path(APPLIANCE, "stable", "1.0.1").expect("a path");
+    carried.maker.relist(&carried.bench.depot(), "", |top| (top.without_target(&path), None));
+    carried.mirror(&server.local_url()).expect("followed");
+    assert_eq!(versions(&carried), ["1.0.0"]);
+    drop(new_index);
+}
+
+#[test]
+fn a_new_root_and_a_new_timestamp_are_followed_and_what_is_older_is_refused() {
+    let carried = Carried::with(&[("1.0.0", "one")]);
+    let depot = carried.bench.depot();
+    let server = DepotServer::start(depot.path());
+    carried.mirror(&server.local_url()).expect("the first run");
+    let roles = carried.bench.path("depot/tuf");
+    let old = fs::read(roles.join("timestamp.json")).expect("reads");
+    // Two days later nobody vouches for it, until its maker does.
+    let later = NOW + 2 * DAY;
+    let at = |now| carried.mirror_as(&server.local_url(), Request { now, ..carried.asked() });
+    let before = carried.shown();
+    refused(at(later), "expired");
+    assert_eq!(carried.shown(), before);
+    let online: [&dyn Sign; 1] = [&carried.maker.online];
+    let signing =
+        depot::roles::Signing { root: &carried.maker.root, signers: &online, now: later, fresh_days: 1 };
+    signing.refresh(&depot).expect("refreshed");
+    assert_eq!(at(later).expect("fresh again").fresh_until, Some(later + DAY));
+    let refreshed = fs::read(roles.join("timestamp.json")).expect("reads");
+    // The old one again, as somebody in between would send it.
+    fs::write(roles.join("timestamp.json"), &old).expect("writes");
+    let before = carried.shown();
+    refused(at(NOW + DAY / 2), "the clock says");
+    refused(at(later), "expired");
+    assert_eq!(carried.shown(), before);
+    fs::write(roles.join("timestamp.json"), &refreshed).expect("writes");
+    // A root that takes the online key away.
+    let rotated = carried.maker.rotate(&depot, 2, later);
+    at(later).expect("followed");
+    assert_eq!(fs::read(carried.customer.join("tuf/2.root.json")).expect("is served"), rotated.root);
+    assert_eq!(carried.believed_at(later), carried.index());
+    // What the old key signed is nobody's word now, and a depot without the new root goes back.
+    let before = carried.shown();
+    fs::write(roles.join("timestamp.json"), &refreshed).expect("writes");
+    refused(at(later), "too few signed it");
+    fs::remove_file(roles.join("2.root.json")).expect("removes");
+    refused(at(later), "is refused");
+    assert_eq!(carried.shown(), before);
+}
+
+#[test]
+fn lists_that_the_roles_delegate_to_are_followed() {
+    let carried = Carried::with(&[("1.0.0", "one")]);
+    carried.maker.delegate(&carried.bench.depot(), APPLIANCE);
+    let server = serve(&carried);
+    let request = Request { appliance: Some(APPLIANCE), ..carried.asked() };
+    carried.mirror_as(&server.url(), request).expect("followed");
+    assert_eq!(carried.believed(), carried.index());
+    assert_eq!(versions(&carried), ["1.0.0"]);
+    assert!(carried.customer.join("tuf/1.team.json").is_file());
+    // Which appliance it is about is known now.
+    carried.mirror(&server.url()).expect("again");
+}
+
+#[test]
+fn only_what_is_wanted_comes() {
+    let carried =
+        Carried::with(&[("1.0.0", "one"), ("1.0.1", "two and more"), ("1.0.2", "three, and much more")]);
+    let server = serve(&carried);
+    let all = carried.asked();
+    let (one, from) = (["1.0.1".to_owned()], ["1.0.1".to_owned()]);
+    let wanted = |wanted| carried.mirror_as(&server.url(), Request { wanted, ..all });
+    wanted(Wanted { releases: &one, ..all.wanted }).expect("one of them");
+    assert_eq!(versions(&carried), ["1.0.1"]);
+    wanted(Wanted { newest: Some(1), from: &from, full: false, ..all.wanted }).expect("the newest");
+    assert_eq!(versions(&carried), ["1.0.1", "1.0.2"]);
+    let index = carried.index();
+    let ways: Vec<_> = index.releases[1].patches.iter().map(|it| it.from).collect();
+    assert_eq!(ways, [Some(index.releases[0].id())]);
+    assert_eq!(care::check(&carried.customer()).expect("checks").problems, vec![]);
+    let absent = ["9.0.0".to_owned()];
+    refused(wanted(Wanted { releases: &absent, ..all.wanted }), "has no version 9.0.0");
+}
+
+/// One fault at a place of the depot. The customer's depot is as it was, and follows once the fault is gone.
+#[track_caller]
+fn unchanged_by(fault: Fault, at: &str, why: &str) {
+    let carried = Carried::with(&[("1.0.0", "one")]);
+    let server = DepotServer::start(carried.bench.depot().path());
+    carried.mirror(&server.local_url()).expect("the first run");
+    carried.publish("1.0.1", &"two, and more than fits into one piece of a slow server".repeat(9), 1);
+    let before = carried.shown();
+    let object = object_path(&newest_object(&carried).sha256);
+    let at = at.replace("OBJECT", &object);
+    server.misbehave(fault, &at);
+    let begin = Instant::now();
+    let error = carried.mirror(&server.local_url()).expect_err("refused");
+    let text = told(&error);
+    assert!(text.contains(why), "{fault:?} at {at}: {text}");
+    assert!(text.contains(&server.local_url()), "{fault:?} at {at} names the URL: {text}");
+    assert!(begin.elapsed() < Duration::from_secs(30), "{fault:?} at {at}: it ends");
+    assert_eq!(carried.shown(), before, "{fault:?} at {at}: {text}");
+    server.behave();
+    carried.mirror(&server.local_url()).unwrap_or_else(|error| panic!("{fault:?}: {}", told(&error)));
+    assert_eq!(versions(&carried), ["1.0.0", "1.0.1"]);
+    assert_eq!(care::check(&carried.customer()).expect("checks").problems, vec![]);
+}
+
+#[test]
+fn law_11_a_depot_that_is_gone_or_broken_changes_nothing() {
+    unchanged_by(Fault::Gone, "", "does not answer");
+    unchanged_by(Fault::Gone, "tuf/", "does not answer");
+    unchanged_by(Fault::Gone, "OBJECT", "does not answer");
+    unchanged_by(Fault::Broken, "depot.json", "status 500");
+    unchanged_by(Fault::Broken, "tuf/timestamp.json", "status 500");
+    unchanged_by(Fault::Broken, "OBJECT", "status 500");
+}
+
+#[test]
+fn law_2_garbage_and_changed_bytes_change_nothing() {
+    unchanged_by(Fault::Garbage, "depot.json", "is not what marks a depot");
+    unchanged_by(Fault::Garbage, "tuf/timestamp.json", "is refused");
+    unchanged_by(Fault::Garbage, "appliances/", "can not be used");
+    unchanged_by(Fault::Garbage, "OBJECT", "bytes");
+    unchanged_by(Fault::Flipped, "tuf/timestamp.json", "is refused");
+    unchanged_by(Fault::Flipped, "tuf/2.targets.json", "is refused");
+    unchanged_by(Fault::Flipped, "objects/", "has SHA-256");
+    unchanged_by(Fault::Flipped, "OBJECT", "has SHA-256");
+}
+
+#[test]
+fn law_11_answers_that_end_early_are_slow_or_never_end_change_nothing() {
+    unchanged_by(Fault::Truncated, "tuf/2.targets.json", "is refused");
+    unchanged_by(Fault::Truncated, "OBJECT", "ended too early");
+    unchanged_by(Fault::BreaksOff(3), "tuf/timestamp.json", "does not answer");
+    unchanged_by(Fault::Slow(1), "tuf/timestamp.json", "comes too slowly");
+    unchanged_by(Fault::Slow(1), "OBJECT", "comes too slowly");
+    unchanged_by(Fault::Endless, "depot.json", "has more than 65536 bytes");
+    unchanged_by(Fault::Endless, "tuf/timestamp.json", "longer than 16384 bytes");
+    unchanged_by(Fault::Endless, "appliances/", "has more than 4194304 bytes");
+    unchanged_by(Fault::Endless, "OBJECT", "bytes");
+    unchanged_by(Fault::Circle, "depot.json", "is redirected more than 5 times");
+    unchanged_by(Fault::Circle, "tuf/timestamp.json", "is redirected more than 5 times");
+    unchanged_by(Fault::Circle, "OBJECT", "is redirected more than 5 times");
+}
+
+#[test]
+fn a_download_that_broke_off_goes_on_in_the_next_run() {
+    let carried = Carried::new();
+    carried.publish("1.0.0", &"x".repeat(3 << 20), 1);
+    let server = DepotServer::start(carried.bench.depot().path());
+    let object = newest_object(&carried);
+    let path = object_path(&object.sha256);
+    server.misbehave(Fault::BreaksOff(100_000), &path);
+    refused(carried.mirror(&server.local_url()), "does not answer");
+    let waits = carried.customer.join(".mirror").join(object.sha256.to_string());
+    let here = fs::metadata(&waits).expect("is kept").len();
+    assert_eq!(here, 200_000, "two attempts, one after where the other ended");
+    let files = common::files_in(&carried.customer.join(".mirror"));
+    let here = files.values().map(|bytes| bytes.len() as u64).sum::<u64>();
+    server.behave();
+    let place = Place::new(&server.local_url(), None, IMPATIENT).expect("a URL");
+    let customer = carried.customer();
+    let coming = mirror::look(&place, &customer, carried.asked()).expect("looks");
+    assert_eq!((coming.summary.here, coming.summary.bytes > object.size), (here, true));
+    let told = RefCell::new(Vec::new());
+    coming
+        .bring(&|progress| {
+            if let Progress::Bytes { done, .. } = progress {
+                told.borrow_mut().push(done);
+            }
+        })
+        .expect("goes on");
+    let told = told.into_inner();
+    assert!(told.iter().any(|done| *done >= here) && told.is_sorted(), "{told:?}");
+    assert_eq!(fs::read_dir(carried.customer.join(".mirror")).expect("lists").count(), 1, "its lock alone");
+    assert_eq!(versions(&carried), ["1.0.0"]);
+    // A server without ranges begins again, and what waits may be somebody else's bytes.
+    for fault in [Some(Fault::NoRanges), None] {
+        let carried = Carried::with(&[("1.0.0", "one, which is long enough")]);
+        let server = DepotServer::start(carried.bench.depot().path());
+        if let Some(fault) = fault {
+            server.misbehave(fault, "objects/");
+        }
+        let object = newest_object(&carried);
+        let room = carried.customer().path().join(".mirror");
+        fs::create_dir_all(&room).expect("creates");
+        fs::write(room.join(object.sha256.to_string()), "wrong").expect("writes");
+        fs::write(room.join("00".repeat(32)), "of a release that is gone").expect("writes");
+        carried.mirror(&server.local_url()).expect("from the start");
+        assert_eq!(care::check(&carried.customer()).expect("checks").problems, vec![]);
+        assert_eq!(fs::read_dir(&room).expect("lists").count(), 1);
+    }
+}
+
+#[test]
+fn a_server_that_drops_long_connections_is_patiently_resumed_within_one_run() {
+    let carried = Carried::new();
+    carried.publish("1.0.0", &"x".repeat(6 << 20), 1);
+    let server = DepotServer::start(carried.bench.depot().path());
+    let path = object_path(&newest_object(&carried).sha256);
+    server.misbehave(Fault::BreaksOff(1 << 20), &path);
+    carried.mirror(&server.local_url()).expect("a piece at a time");
+    assert!(server.asked().iter().filter(|asked| **asked == path).count() >= 6);
+}
+
+#[test]
+fn a_look_downloads_no_object_and_writes_nothing() {
+    let carried = Carried::with(&[("1.0.0", "one")]);
+    let server = DepotServer::start(carried.bench.depot().path());
+    let before = carried.shown();
+    let place = Place::new(&server.local_url(), None, IMPATIENT).expect("a URL");
+    let customer = carried.customer();
+    let coming = mirror::look(&place, &customer, carried.asked()).expect("looks");
+    let size = |path: PathBuf| fs::metadata(path).expect("is there").len();
+    let objects = common::files_in(&carried.bench.path("depot/objects"));
+    assert_eq!(coming.summary.objects, objects.len());
+    assert_eq!(coming.summary.bytes, objects.into_keys().map(size).sum::<u64>());
+    assert!(coming.summary.free > 0);
+    drop(coming);
+    assert_eq!(carried.shown(), before);
+    assert!(!server.asked().contains(&object_path(&newest_object(&carried).sha256)));
+}
+
+#[test]
+fn the_depot_is_free_while_objects_come_and_one_mirror_at_a_time_fills_it() {
+    let carried = Carried::with(&[("1.0.0", "one")]);
+    let id = carried.bench.index().releases[0].id();
+    let maker = carried.bench.depot().path().to_string_lossy().into_owned();
+    let place = Place::new(&maker, None, IMPATIENT).expect("a folder");
+    let customer = carried.customer();
+    let coming = mirror::look(&place, &customer, carried.asked()).expect("looks");
+    let (is_said, second) = (RefCell::new(false), RefCell::new(None::<Result<Taken, DepotError>>));
+    coming
+        .bring(&|progress| {
+            if matches!(progress, Progress::Bytes { .. }) && !is_said.replace(true) {
+                words::add(&carried.customer(), APPLIANCE, id, "hold\n\n— bob AAAAAAAAAAAA\n").expect("free");
+                second.replace(Some(carried.mirror(&maker)));
+            }
+        })
+        .expect("followed");
+    assert!(matches!(second.into_inner(), Some(Err(DepotError::Busy { .. }))));
+    assert_eq!(words::read(&carried.customer(), APPLIANCE, id).expect("reads").len(), 1, "not lost");
+}
+
+#[test]
+fn law_7_a_release_without_a_proof_is_left_out_and_one_with_a_wrong_proof_refused() {
+    let carried = Carried::with(&[("1.0.0", "one"), ("1.0.1", "two!")]);
+    let file = carried.bench.path("depot/appliances").join(APPLIANCE).join("stable.json");
+    let mut index = carried.bench.index();
+    let proof = index.releases[0].proof.take();
+    fs::write(&file, index.to_bytes()).expect("writes");
+    let maker = carried.bench.depot().path().to_string_lossy().into_owned();
+    carried.mirror(&maker).expect("the other one");
+    assert_eq!(versions(&carried), ["1.0.1"]);
+    // The proof of another release.
+    index.releases[0].proof = index.releases[1].proof;
+    index.serial += 1;
+    fs::write(&file, index.to_bytes()).expect("writes");
+    let before = carried.shown();
+    refused(carried.mirror(&maker), "does not hold");
+    assert_eq!(carried.shown(), before);
+    index.releases[0].proof = proof;
+    fs::write(&file, index.to_bytes()).expect("writes");
+    carried.mirror(&maker).expect("both");
+    // Any number is a serial, and nothing is added to the largest.
+    index.serial = u64::MAX;
+    fs::write(&file, index.to_bytes()).expect("writes");
+    carried.mirror(&maker).expect("followed");
+    carried.mirror(&maker).expect("again");
+}
+
+#[test]
+fn another_root_and_an_unsigned_depot_are_refused() {
+    let carried = Carried::with(&[("1.0.0", "one")]);
+    let server = serve(&carried);
+    let before = carried.shown();
+    let mut other = carried.maker.root.clone();
+    let at = other.len() / 2;
+    other[at] ^= 1;
+    let refused_root = carried.mirror_as(&server.url(), Request { root: &other, ..carried.asked() });
+    refused(refused_root, "root.json");
+    fs::remove_dir_all(carried.bench.path("depot/tuf")).expect("removes");
+    refused(carried.mirror(&server.url()), "is not there");
+    assert_eq!(carried.shown(), before);
+    for (url, why) in [
+        ("ftp://example.com/depot", "http://"),
+        ("https://user:secret@example.com/", "user name"),
+        ("http://example.com/?x", "query"),
+    ] {
+        let error = Place::new(url, None, IMPATIENT).err().expect("no place").to_string();
+        assert!(error.contains(why) && !error.contains("secret"), "{error}");
+    }
+}
