@@ -238,7 +238,8 @@ fn believed_offer(
     let mut updated = update(&mut store, &mut roles, Limits::DEFAULT, Time(request.now)).map_err(failed)?;
     let appliance = match request.appliance {
         Some(appliance) => appliance.to_owned(),
-        None => only_appliance(&updated, depot, request.channel)?,
+        None => only_appliance(&updated, depot, request.channel)?
+            .ok_or_else(|| DepotError::WhichAppliance { path: documents.place().name().into() })?,
     };
     let parts = appliance.split_once('/').unwrap_or((&appliance, ""));
     ensure_name("a vendor", parts.0)?;
@@ -263,7 +264,11 @@ fn believed_offer(
 }
 
 /// The one appliance of which the roles list releases in a channel.
-fn only_appliance(updated: &Updated<'_>, depot: &DepotFolder, channel: &str) -> Result<String, DepotError> {
+fn only_appliance(
+    updated: &Updated<'_>,
+    depot: &DepotFolder,
+    channel: &str,
+) -> Result<Option<String>, DepotError> {
     // What it follows already; otherwise the one that its maker signs. Roles that the list delegates to are not asked: there are others, then.
     let mut found: BTreeSet<String> = depot
         .indices()?
@@ -282,11 +287,8 @@ fn only_appliance(updated: &Updated<'_>, depot: &DepotFolder, channel: &str) -> 
             })
             .collect();
     }
-    let mut found = found.into_iter();
-    match (found.next(), found.next()) {
-        (Some(only), None) => Ok(only),
-        _ => Err(DepotError::WhichAppliance { path: depot.path().to_owned() }),
-    }
+    let is_one = found.len() == 1;
+    Ok(found.into_iter().next().filter(|_| is_one))
 }
 
 /// Checks statement and proof of a release, and adds the objects that it needs.

@@ -31,6 +31,10 @@ impl<'a> Documents<'a> {
         Self { place, until: Instant::now() + place.patience.documents, bytes: Cell::new(0) }
     }
 
+    pub(super) fn place(&self) -> &'a Place {
+        self.place
+    }
+
     fn small(&self, path: &str, limit: u64) -> Result<Option<Vec<u8>>, MirrorError> {
         let bytes = self.place.small(path, limit, self.until)?;
         let length = bytes.as_ref().map_or(0, Vec::len) as u64;

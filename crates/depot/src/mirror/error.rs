@@ -119,6 +119,11 @@ impl MirrorErrorKind {
         )
     }
 
+    /// Whether it was called in a way that can not be right.
+    pub fn is_a_mistake(&self) -> bool {
+        matches!(self, Self::Url { .. } | Self::Authorities { .. })
+    }
+
     /// Whether the same again may go better.
     pub(super) fn is_passing(&self) -> bool {
         match self {
@@ -140,7 +145,9 @@ impl MirrorErrorKind {
                 "run the same again when it answers: what was downloaded is kept"
             }
             Self::Redirects { .. } | Self::Downgrade => "name the depot's own address",
-            Self::Absent => "compare appliance and channel; a depot may be half-copied: try again later",
+            Self::Absent => {
+                "compare the depot's address, appliance and channel; a depot may be half-copied: try again later"
+            }
             Self::TooLong { .. } | Self::Words | Self::Name | Self::Index(_) => {
                 "tell whoever runs the depot; ask another copy of it"
             }

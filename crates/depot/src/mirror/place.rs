@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -179,7 +179,7 @@ impl Place {
             return Err(slow());
         }
         let body = match &self.kind {
-            Kind::Folder(folder) => match File::open(folder.join(path)) {
+            Kind::Folder(folder) => match open_file(&folder.join(path)) {
                 Ok(file) => Box::new(file) as Box<dyn Read>,
                 Err(error) if is_absent(&error) => return Ok(None),
                 Err(error) => return Err(MirrorErrorKind::File(error)),
@@ -207,7 +207,7 @@ impl Place {
         let agent = match &self.kind {
             Kind::Server(agent) => agent,
             Kind::Folder(folder) => {
-                let mut file = File::open(folder.join(path)).map_err(|error| match is_absent(&error) {
+                let mut file = open_file(&folder.join(path)).map_err(|error| match is_absent(&error) {
                     true => MirrorErrorKind::Absent,
                     false => MirrorErrorKind::File(error),
                 })?;
@@ -251,6 +251,14 @@ impl Place {
                 }
             }
         }
+    }
+}
+
+/// A pipe in the place of a file would be waited for without end.
+fn open_file(path: &Path) -> std::io::Result<File> {
+    match std::fs::metadata(path)?.is_file() {
+        true => File::open(path),
+        false => Err(std::io::Error::other("it is no file")),
     }
 }
 
