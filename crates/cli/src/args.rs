@@ -9,6 +9,7 @@ mod bundle;
 mod depot;
 mod keys;
 mod ledger;
+mod mirror;
 mod papers;
 mod patch;
 mod patching;
@@ -25,6 +26,7 @@ pub use keys::{
     RootWritingArgs, SignRootArgs,
 };
 pub use ledger::{KeyArgs, LedgerAction, LedgerArgs};
+pub use mirror::MirrorArgs;
 pub use papers::{AgesArgs, RebuildArgs, SbomArgs, SbomFormat};
 pub use patch::{MakeArgs, PatchAction, PatchApplyArgs, PatchArgs, ShowArgs};
 pub use patching::{
@@ -89,9 +91,9 @@ pub enum Command {
         after_help = "Examples:\n  ampoule release out/lamp --depot depot --notes 'Security fixes of May'\n  ampoule release out/lamp --depot depot --channel testing --from out/lamp-1.0.0"
     )]
     Release(ReleaseArgs),
-    /// Show, check, serve or clean a depot
+    /// Show, check, serve, mirror or clean a depot
     #[command(
-        after_help = "Examples:\n  ampoule depot list depot\n  ampoule depot serve depot --listen 127.0.0.1:8000"
+        after_help = "Examples:\n  ampoule depot list depot\n  ampoule depot serve depot --listen 127.0.0.1:8000\n  ampoule depot mirror https://example.com/depot --into depot --root 1.root.json"
     )]
     Depot(DepotArgs),
     /// Pack releases of a depot into one file, for places without a network
