@@ -176,34 +176,6 @@ fn rename(from: &Path, to: &Path, action: &'static str) -> Result<(), DepotError
     fs::rename(from, to).map_err(io_error(action, to))
 }
 
-/// A machine that stops after so many renames, in tests.
-#[cfg(test)]
-pub(crate) mod crash {
-    use std::cell::Cell;
-    use std::io;
-
-    thread_local! {
-        static LEFT: Cell<Option<usize>> = const { Cell::new(None) };
-    }
-
-    /// From now on it stops after so many; `None`: it runs.
-    pub(crate) fn after(renames: Option<usize>) {
-        LEFT.set(renames);
-    }
-
-    pub(super) fn step() -> io::Result<()> {
-        match LEFT.get() {
-            Some(0) => Err(io::Error::other("the machine stopped")),
-            left => Ok(LEFT.set(left.map(|left| left - 1))),
-        }
-    }
-
-    /// A machine that stopped tidies nothing up.
-    pub(super) fn is_down() -> bool {
-        LEFT.get() == Some(0)
-    }
-}
-
 /// Makes a folder below `root` so that it is there after a crash: each new one and its parent are synced.
 fn create_synced(root: &Path, folder: &Path) -> Result<(), DepotError> {
     if folder.is_dir() {
@@ -242,4 +214,35 @@ pub(crate) fn object_of(path: &Path) -> Result<ObjectRef, DepotError> {
 
 fn sync(path: &Path) -> Result<(), DepotError> {
     File::open(path).and_then(|file| file.sync_all()).map_err(io_error("sync", path))
+}
+
+/// A machine that stops after so many renames, in tests.
+#[cfg(test)]
+pub(crate) mod crash {
+    use std::cell::Cell;
+    use std::io;
+
+    thread_local! {
+        static LEFT: Cell<Option<usize>> = const { Cell::new(None) };
+    }
+
+    /// From now on it stops after so many; `None`: it runs.
+    pub(crate) fn after(renames: Option<usize>) {
+        LEFT.set(renames);
+    }
+
+    pub(super) fn step() -> io::Result<()> {
+        match LEFT.get() {
+            Some(0) => Err(io::Error::other("the machine stopped")),
+            left => {
+                LEFT.set(left.map(|left| left - 1));
+                Ok(())
+            }
+        }
+    }
+
+    /// A machine that stopped tidies nothing up.
+    pub(super) fn is_down() -> bool {
+        LEFT.get() == Some(0)
+    }
 }

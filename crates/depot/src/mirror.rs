@@ -16,6 +16,7 @@ mod select;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::time::{Duration, Instant};
 
 use ledger::policy::Policy;
 use model::Sha256Digest;
@@ -41,6 +42,8 @@ pub use select::{Skipped, Wanted, Why};
 
 /// Stays free on the disk: for the documents, and for whatever else writes there.
 const RESERVE: u64 = 16 << 20;
+/// For the depot's lock.
+const LOCK_WAIT: Duration = Duration::from_secs(10);
 
 /// What is followed, and whom the depot believes.
 #[derive(Clone, Copy)]
@@ -139,7 +142,7 @@ pub fn look<'a>(
         }
     }
     let plan = {
-        let _lock = depot.lock()?;
+        let _lock = when_free(|| depot.lock())?;
         Plan::make(depot, request.believing(), offer, request.now)?
     };
     let mut small = BTreeMap::new();
@@ -180,17 +183,19 @@ impl Coming<'_> {
     pub fn bring(self, progress: &dyn Fn(Progress<'_>)) -> Result<Taken, DepotError> {
         let Self { place, depot, request, offer, small, needed, summary } = self;
         let room = Room::open(depot)?;
-        let needs = (summary.bytes - summary.here).saturating_add(RESERVE);
-        if needs > free(depot)? {
-            return Err(DepotError::NoSpace { path: depot.path().to_owned(), needs, free: free(depot)? });
-        }
-        let missing: Vec<&(ObjectRef, String)> = needed
-            .values()
-            .filter(|(object, _)| !has(depot, object) && !small.contains_key(&object.sha256))
+        let is_missing = |object: &ObjectRef| !has(depot, object) && !small.contains_key(&object.sha256);
+        let missing: BTreeMap<Sha256Digest, &(ObjectRef, String)> = needed
+            .iter()
+            .filter(|(_, (object, _))| is_missing(object))
+            .map(|(digest, wanted)| (*digest, wanted))
             .collect();
-        room.keep(&missing.iter().map(|(object, _)| object.sha256).collect())?;
+        room.keep(&missing.keys().copied().collect())?;
+        let (needs, free) = ((summary.bytes - summary.here).saturating_add(RESERVE), free(depot)?);
+        if needs > free {
+            return Err(DepotError::NoSpace { path: depot.path().to_owned(), needs, free });
+        }
         let mut before: u64 = small.values().map(|bytes| bytes.len() as u64).sum();
-        for (object, what) in &missing {
+        for (object, what) in missing.values() {
             room.bring(place, object, &mut |event| match event {
                 Event::Here(bytes) => progress(Progress::Bytes { done: before + bytes, of: what }),
                 Event::Again(why) => progress(Progress::Again { of: what, why }),
@@ -198,7 +203,7 @@ impl Coming<'_> {
             before += object.size;
         }
         progress(Progress::Commit);
-        let mut intake = Intake::begin(depot)?;
+        let mut intake = when_free(|| Intake::begin(depot))?;
         let plan = Plan::make(depot, request.believing(), offer, request.now)?;
         for entry in plan.releases() {
             need(depot, &plan, entry, request.believing(), &small, &mut BTreeMap::new())?;
@@ -206,12 +211,11 @@ impl Coming<'_> {
         for bytes in small.values() {
             intake.write(bytes)?;
         }
-        for (object, _) in &missing {
+        for (object, _) in missing.values() {
             intake.add_checked(room.path(object), *object)?;
         }
-        let is_coming = |object: &ObjectRef| {
-            small.contains_key(&object.sha256) || missing.iter().any(|(it, _)| it.sha256 == object.sha256)
-        };
+        let is_coming =
+            |object: &ObjectRef| small.contains_key(&object.sha256) || missing.contains_key(&object.sha256);
         // Somebody cleaned the depot meanwhile: what was here is not.
         if let Some((object, _)) =
             needed.values().find(|(object, _)| !is_coming(object) && !has(depot, object))
@@ -321,6 +325,17 @@ fn need(
         add(patch.object, format!("{what} {version}"));
     }
     Ok(())
+}
+
+/// Waits for another writer, as long as an officer needs to say something: what was downloaded for hours is not put off by that.
+fn when_free<T>(begin: impl Fn() -> Result<T, DepotError>) -> Result<T, DepotError> {
+    let until = Instant::now() + LOCK_WAIT;
+    loop {
+        match begin() {
+            Err(DepotError::Busy { .. }) if Instant::now() < until => std::thread::sleep(LOCK_WAIT / 50),
+            outcome => return outcome,
+        }
+    }
 }
 
 /// Whether the depot has an object. Its bytes are not read: they were when it came, and `depot check` reads them all.

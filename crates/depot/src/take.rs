@@ -1,4 +1,4 @@
-//! Taking releases from another depot: what a customer's depot believes before anything of it is visible.
+//! Taking releases from another depot, by a bundle or by following it: what a customer's depot believes before anything of it is visible.
 //!
 //! Nothing is signed again. The maker's documents come as they are, so that appliances check the same signatures as at the maker's. The depot
 //! checks them, too: whoever carries a bundle in learns at once what appliances would refuse.

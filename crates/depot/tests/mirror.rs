@@ -8,6 +8,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use depot::bundle::{Selection, pack};
 use depot::mirror::{self, Place, Progress, Request, Wanted, Why};
 use depot::serve::{Limits, Server};
 use depot::take::Taken;
@@ -350,6 +351,51 @@ fn a_look_downloads_no_object_and_writes_nothing() {
     drop(coming);
     assert_eq!(carried.shown(), before);
     assert!(!server.asked().contains(&object_path(&newest_object(&carried).sha256)));
+}
+
+#[test]
+fn law_11_what_does_not_fit_on_the_disk_is_not_begun() {
+    let carried = Carried::with(&[("1.0.0", "one")]);
+    let file = carried.bench.path("depot/appliances").join(APPLIANCE).join("stable.json");
+    let mut index = carried.bench.index();
+    // Nobody signs an index: it can say what it wants.
+    for byte in 0..60 {
+        let mut way = index.releases[0].patches[0].clone();
+        way.object.sha256 = model::Sha256Digest([byte; 32]);
+        way.object.size = depot::bundle::OBJECT_LIMIT;
+        index.releases[0].patches.push(way);
+    }
+    fs::write(&file, index.to_bytes()).expect("writes");
+    let server = DepotServer::start(carried.bench.depot().path());
+    let before = carried.shown();
+    refused(carried.mirror(&server.local_url()), "are needed");
+    let small = [Some(index.releases[0].statement), index.releases[0].proof]
+        .map(|it| object_path(&it.expect("one").sha256));
+    let asked = server.asked();
+    assert!(asked.iter().all(|path| !path.starts_with("objects/") || small.contains(path)), "{asked:?}");
+    // One that no depot can have.
+    index.releases[0].patches.truncate(2);
+    index.releases[0].patches[1].object.size = u64::MAX;
+    fs::write(&file, index.to_bytes()).expect("writes");
+    refused(carried.mirror(&server.local_url()), "has more than 8589934591 bytes");
+    assert_eq!(carried.shown(), before);
+}
+
+#[test]
+fn a_mirror_is_mirrored_and_packed_as_its_makers_depot_is() {
+    let carried = Carried::with(&[("1.0.0", "one")]);
+    carried.maker.rotate(&carried.bench.depot(), 2, NOW);
+    carried.mirror(&carried.bench.depot().path().to_string_lossy()).expect("the first");
+    let first = carried.customer().path().to_string_lossy().into_owned();
+    let second = Carried { customer: carried.bench.path("second"), ..carried };
+    second.mirror(&first).expect("a mirror of it");
+    assert_eq!(second.believed(), second.index());
+    let file = second.bench.path("packed");
+    let selection = Selection { appliance: None, channel: "stable", releases: &[], from: &[], full: true };
+    pack(&second.customer(), &selection, &file).expect("packs");
+    let third = Carried { customer: second.bench.path("third"), ..second };
+    third.import(&file).expect("imports");
+    assert_eq!(third.believed(), third.index());
 }
 
 #[test]

@@ -289,3 +289,27 @@ fn certificates(pem: &[u8]) -> Result<Vec<Certificate<'static>>, MirrorErrorKind
         false => Ok(found),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_and_have_an_end() {
+        let patience = Patience::default();
+        let waits: Vec<u128> = (1..=5).map(|attempt| patience.wait(attempt).as_millis()).collect();
+        assert_eq!(waits, [0, 500, 1000, 2000, 4000]);
+        assert_eq!(patience.wait(u32::MAX), LONGEST_WAIT);
+    }
+
+    #[test]
+    fn a_pipe_in_the_place_of_a_file_is_not_waited_for() {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join(MARK);
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, rustix::fs::Mode::RUSR).expect("a pipe");
+        let place =
+            Place::new(&folder.path().to_string_lossy(), None, Patience::default()).expect("a folder");
+        let error = place.ensure_depot().expect_err("refused");
+        assert!(error.to_string().ends_with("can not be read"), "{error}");
+    }
+}
