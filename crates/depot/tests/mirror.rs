@@ -468,3 +468,41 @@ fn another_root_and_an_unsigned_depot_are_refused() {
         assert!(error.contains(why) && !error.contains("secret"), "{error}");
     }
 }
+
+#[test]
+fn law_11_a_name_that_leads_elsewhere_is_no_name_of_a_document_whoever_signed_it() {
+    let carried = Carried::with(&[("1.0.0", "one")]);
+    let outside = carried.bench.path("depot/x.json");
+    fs::write(&outside, "{}").expect("writes");
+    carried.maker.list_also(&carried.bench.depot(), "x/../../x.json", b"{}");
+    fs::create_dir(carried.bench.path("depot/tuf/1.x")).expect("creates");
+    let before = carried.shown();
+    // From a server, and from a folder, where the name would lead to the file.
+    let server = DepotServer::start(carried.bench.depot().path());
+    refused(carried.mirror(&server.local_url()), "is no name of a document in a depot");
+    let folder = carried.bench.depot().path().to_string_lossy().into_owned();
+    refused(carried.mirror(&folder), "is no name of a document in a depot");
+    assert_eq!(carried.shown(), before);
+}
+
+#[test]
+fn cleaning_removes_what_waits_for_nobody_and_a_short_writer_is_waited_for() {
+    let carried = Carried::with(&[("1.0.0", "one, and a little more")]);
+    let server = DepotServer::start(carried.bench.depot().path());
+    server.misbehave(Fault::BreaksOff(3), &object_path(&newest_object(&carried).sha256));
+    refused(carried.mirror(&server.local_url()), "does not answer");
+    let room = carried.customer.join(".mirror");
+    assert!(fs::read_dir(&room).expect("lists").count() > 1);
+    care::clean(&carried.customer()).expect("cleans");
+    assert_eq!(fs::read_dir(&room).expect("lists").count(), 1, "its lock");
+    server.behave();
+    let customer = carried.customer();
+    let lock = customer.lock().expect("free");
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            std::thread::sleep(Duration::from_millis(700));
+            drop(lock);
+        });
+        carried.mirror(&server.local_url()).expect("afterwards");
+    });
+}

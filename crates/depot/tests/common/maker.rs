@@ -13,10 +13,10 @@ use ledger::note::NoteSigner;
 use ledger::policy::Policy;
 use ledger::witness::client::Transport;
 use release::trust;
-use tuf::metadata::{Delegation, Root, Targets, TopRole};
+use tuf::metadata::{Delegation, MetaFile, Root, Snapshot, Targets, Timestamp, TopRole};
 use tuf::repository::{Changes, Freshness, Repository, Unsigned};
 use tuf::store::FolderStore;
-use tuf::{RoleName, Time};
+use tuf::{Document, Hashes, RoleName, Time};
 
 use super::{NOW, request};
 
@@ -116,6 +116,26 @@ impl Maker {
         let changes = Changes { roots: Vec::new(), targets };
         let (_, publication) = repository.renew(changes, freshness).expect("possible");
         publication.write(&mut store).expect("written");
+    }
+
+    /// Publishes a snapshot that lists one document more, of any name.
+    pub fn list_also(&self, depot: &DepotFolder, name: &str, bytes: &[u8]) {
+        let folder = depot.path().join(trust::FOLDER);
+        let root =
+            Root::clone(Repository::read(&FolderStore::new(&folder), &self.root).expect("reads").root());
+        let read =
+            |name: &str| Document::parse(&std::fs::read(folder.join(name)).expect("reads")).expect("one");
+        let mut snapshot: Snapshot = read("1.snapshot.json").body().expect("a snapshot");
+        let listed = MetaFile { hashes: Some(Hashes::of(bytes)), ..snapshot.meta["targets.json"].clone() };
+        let listed = MetaFile { version: 1, length: Some(bytes.len() as u64), ..listed };
+        snapshot.version = 2;
+        snapshot.meta.insert(name.to_owned(), listed);
+        let snapshot = Unsigned::top_level(&root, snapshot).sign_by(&[&self.online]).expect("signed");
+        std::fs::write(folder.join("2.snapshot.json"), snapshot.bytes()).expect("writes");
+        let document = Document::parse(snapshot.bytes()).expect("one");
+        let timestamp = Timestamp::new(2, Time(NOW).plus_days(1), MetaFile::of(2, &document));
+        let timestamp = Unsigned::top_level(&root, timestamp).sign_by(&[&self.online]).expect("signed");
+        std::fs::write(folder.join("timestamp.json"), timestamp.bytes()).expect("writes");
     }
 
     /// All that the list has goes into the list of a role that speaks for `appliance`, and that another key signs.
