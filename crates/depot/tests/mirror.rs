@@ -443,7 +443,14 @@ fn law_7_a_release_without_a_proof_is_left_out_and_one_with_a_wrong_proof_refuse
     index.serial = u64::MAX;
     fs::write(&file, index.to_bytes()).expect("writes");
     carried.mirror(&maker).expect("followed");
-    carried.mirror(&maker).expect("again");
+    let removed = index.releases.remove(0);
+    fs::write(&file, index.to_bytes()).expect("writes");
+    carried.mirror(&maker).expect("changed");
+    assert_eq!((versions(&carried), carried.index().serial), (vec!["1.0.1".to_owned()], u64::MAX));
+    index.releases.insert(0, removed);
+    fs::write(&file, index.to_bytes()).expect("writes");
+    carried.mirror(&maker).expect("and changed again");
+    assert_eq!(versions(&carried), ["1.0.0", "1.0.1"]);
 }
 
 #[test]
@@ -496,13 +503,25 @@ fn cleaning_removes_what_waits_for_nobody_and_a_short_writer_is_waited_for() {
     care::clean(&carried.customer()).expect("cleans");
     assert_eq!(fs::read_dir(&room).expect("lists").count(), 1, "its lock");
     server.behave();
+    // Whoever says something holds the lock for a moment, before the look and before the end.
     let customer = carried.customer();
-    let lock = customer.lock().expect("free");
-    std::thread::scope(|scope| {
-        scope.spawn(move || {
-            std::thread::sleep(Duration::from_millis(700));
-            drop(lock);
+    let place = Place::new(&server.local_url(), None, IMPATIENT).expect("a URL");
+    let during_lock = |act: &dyn Fn()| {
+        let lock = customer.lock().expect("free");
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                std::thread::sleep(Duration::from_millis(700));
+                drop(lock);
+            });
+            act();
         });
-        carried.mirror(&server.local_url()).expect("afterwards");
+    };
+    let coming = RefCell::new(None);
+    during_lock(&|| {
+        coming.replace(Some(mirror::look(&place, &customer, carried.asked()).expect("afterwards")));
     });
+    during_lock(&|| {
+        coming.take().expect("is there").bring(&|_| ()).expect("afterwards");
+    });
+    assert_eq!(versions(&carried), ["1.0.0"]);
 }
