@@ -219,7 +219,7 @@ impl Plan {
             let united = words::united(&known, notes);
             new_words += united.len() - known.len();
             let place = release::index::words_path(&offer.index.appliance, *release);
-            words.push((place, words::within_limit(&united)?));
+            words.extend(words::with_others(&known, &united)?.map(|bytes| (place, bytes)));
         }
         Ok(Self { offer, believed, words, new_words, next, new_releases, withdrawn })
     }

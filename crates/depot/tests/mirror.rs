@@ -382,6 +382,24 @@ fn law_11_what_does_not_fit_on_the_disk_is_not_begun() {
 }
 
 #[test]
+fn notes_of_strangers_leave_room_for_the_officers_here() {
+    let carried = Carried::with(&[("1.0.0", "one")]);
+    let id = carried.bench.index().releases[0].id();
+    let junk: Vec<String> =
+        (0..700).map(|at| format!("{at}{}\n\n— stranger AAAAAAAAAAAA\n", "x".repeat(1000))).collect();
+    let place = carried.bench.path("depot").join(release::index::words_path(APPLIANCE, id));
+    fs::create_dir_all(place.parent().expect("a folder")).expect("creates");
+    fs::write(&place, serde_json::to_vec(&junk).expect("JSON")).expect("writes");
+    let before = carried.shown();
+    refused(carried.mirror(&carried.bench.path("depot").to_string_lossy()), "notes on one release");
+    refused(carried.import(&carried.pack(&[], true).0), "notes on one release");
+    assert_eq!(carried.shown(), before);
+    fs::write(&place, serde_json::to_vec(&junk[..400]).expect("JSON")).expect("writes");
+    carried.mirror(&carried.bench.path("depot").to_string_lossy()).expect("some");
+    words::add(&carried.customer(), APPLIANCE, id, "hold\n\n— bob AAAAAAAAAAAA\n").expect("there is room");
+}
+
+#[test]
 fn a_mirror_is_mirrored_and_packed_as_its_makers_depot_is() {
     let carried = Carried::with(&[("1.0.0", "one")]);
     carried.maker.rotate(&carried.bench.depot(), 2, NOW);
