@@ -6,7 +6,7 @@ mod common;
 use std::cell::RefCell;
 use std::fs;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use depot::bundle::{Selection, pack};
 use depot::mirror::{self, Place, Progress, Request, Wanted, Why};
@@ -17,21 +17,12 @@ use keys::Sign;
 use release::index::object_path;
 use testkit::depot::{DepotServer, Fault};
 
-use common::carried::{Carried, DAY, IMPATIENT, refused, told};
+use common::carried::{Carried, DAY, IMPATIENT, refused};
 use common::{APPLIANCE, NOW};
 
 fn serve(carried: &Carried) -> Server {
     let listen = "127.0.0.1:0".parse().expect("an address");
     Server::start(carried.bench.depot().path(), listen, Limits::default(), |_| ()).expect("starts")
-}
-
-fn versions(carried: &Carried) -> Vec<String> {
-    carried.index().releases.into_iter().map(|it| it.version).collect()
-}
-
-/// A large file of the newest release, beside its statement.
-fn newest_object(carried: &Carried) -> release::ObjectRef {
-    carried.bench.index().releases.last().expect("a release").patches[0].object
 }
 
 #[test]
@@ -77,11 +68,11 @@ fn a_second_run_downloads_small_documents_only_and_then_what_is_new() {
     carried.mirror(&server.local_url()).expect("the third run");
     let old = carried.bench.index().releases[0].clone();
     let asked = server.asked();
-    assert!(asked.iter().any(|path| *path == object_path(&newest_object(&carried).sha256)), "{asked:?}");
+    assert!(asked.iter().any(|path| *path == object_path(&carried.newest_object().sha256)), "{asked:?}");
     for object in [old.statement, old.patches[0].object] {
         assert!(!asked.contains(&object_path(&object.sha256)), "{asked:?}");
     }
-    assert_eq!(versions(&carried), ["1.0.0", "1.0.1"]);
+    assert_eq!(carried.versions(), ["1.0.0", "1.0.1"]);
 }
 
 #[test]
@@ -97,7 +88,7 @@ fn what_the_roles_do_not_list_is_left_out_and_told() {
     let skipped: Vec<_> = coming.summary.skipped.iter().map(|it| (it.version.as_str(), it.why)).collect();
     assert_eq!(skipped, [("1.0.1", Why::NotListed)]);
     coming.bring(&|_| ()).expect("the rest of it");
-    assert_eq!(versions(&carried), ["1.0.0"]);
+    assert_eq!(carried.versions(), ["1.0.0"]);
     let report = care::check(&carried.customer()).expect("checks");
     assert_eq!((report.problems, report.unreferenced), (vec![], vec![]));
 }
@@ -113,7 +104,7 @@ fn what_the_maker_withdrew_goes_and_comes_back_without_a_download() {
     care::remove(&carried.bench.depot(), APPLIANCE, "stable", "1.0.0", NOW).expect("removed");
     let taken = carried.mirror(&server.local_url()).expect("followed");
     assert_eq!(taken.withdrawn.iter().map(|it| it.version.as_str()).collect::<Vec<_>>(), ["1.0.0"]);
-    assert_eq!(versions(&carried), ["1.0.1"]);
+    assert_eq!(carried.versions(), ["1.0.1"]);
     let gone = taken.withdrawn[0].id();
     let leads_from = |index: release::Index| index.releases[0].patches.iter().any(|it| it.from == Some(gone));
     assert!(!leads_from(carried.index()), "nothing leads from what is gone");
@@ -128,13 +119,13 @@ fn what_the_maker_withdrew_goes_and_comes_back_without_a_download() {
     fs::write(&index_file, again).expect("writes");
     server.asked();
     carried.mirror(&server.local_url()).expect("followed");
-    assert_eq!(versions(&carried), ["1.0.0", "1.0.1"]);
+    assert_eq!(carried.versions(), ["1.0.0", "1.0.1"]);
     assert!(server.asked().iter().all(|path| !path.starts_with("objects/")));
     // Out of the roles' list, which counts although the index has it.
     let path = release::trust::target_path(APPLIANCE, "stable", "1.0.1").expect("a path");
     carried.maker.relist(&carried.bench.depot(), "", |top| (top.without_target(&path), None));
     carried.mirror(&server.local_url()).expect("followed");
-    assert_eq!(versions(&carried), ["1.0.0"]);
+    assert_eq!(carried.versions(), ["1.0.0"]);
     drop(new_index);
 }
 
@@ -187,7 +178,7 @@ fn lists_that_the_roles_delegate_to_are_followed() {
     let request = Request { appliance: Some(APPLIANCE), ..carried.asked() };
     carried.mirror_as(&server.url(), request).expect("followed");
     assert_eq!(carried.believed(), carried.index());
-    assert_eq!(versions(&carried), ["1.0.0"]);
+    assert_eq!(carried.versions(), ["1.0.0"]);
     assert!(carried.customer.join("tuf/1.team.json").is_file());
     // Which appliance it is about is known now.
     carried.mirror(&server.url()).expect("again");
@@ -202,137 +193,15 @@ fn only_what_is_wanted_comes() {
     let (one, from) = (["1.0.1".to_owned()], ["1.0.1".to_owned()]);
     let wanted = |wanted| carried.mirror_as(&server.url(), Request { wanted, ..all });
     wanted(Wanted { releases: &one, ..all.wanted }).expect("one of them");
-    assert_eq!(versions(&carried), ["1.0.1"]);
+    assert_eq!(carried.versions(), ["1.0.1"]);
     wanted(Wanted { newest: Some(1), from: &from, full: false, ..all.wanted }).expect("the newest");
-    assert_eq!(versions(&carried), ["1.0.1", "1.0.2"]);
+    assert_eq!(carried.versions(), ["1.0.1", "1.0.2"]);
     let index = carried.index();
     let ways: Vec<_> = index.releases[1].patches.iter().map(|it| it.from).collect();
     assert_eq!(ways, [Some(index.releases[0].id())]);
     assert_eq!(care::check(&carried.customer()).expect("checks").problems, vec![]);
     let absent = ["9.0.0".to_owned()];
     refused(wanted(Wanted { releases: &absent, ..all.wanted }), "has no version 9.0.0");
-}
-
-/// One fault at a place of the depot. The customer's depot is as it was, and follows once the fault is gone.
-#[track_caller]
-fn unchanged_by(fault: Fault, at: &str, why: &str) {
-    let carried = Carried::with(&[("1.0.0", "one")]);
-    let server = DepotServer::start(carried.bench.depot().path());
-    carried.mirror(&server.local_url()).expect("the first run");
-    carried.publish("1.0.1", &"two, and more than fits into one piece of a slow server".repeat(9), 1);
-    let before = carried.shown();
-    let object = object_path(&newest_object(&carried).sha256);
-    let at = at.replace("OBJECT", &object);
-    server.misbehave(fault, &at);
-    let begin = Instant::now();
-    let error = carried.mirror(&server.local_url()).expect_err("refused");
-    let text = told(&error);
-    assert!(text.contains(why), "{fault:?} at {at}: {text}");
-    assert!(text.contains(&server.local_url()), "{fault:?} at {at} names the URL: {text}");
-    assert!(begin.elapsed() < Duration::from_secs(30), "{fault:?} at {at}: it ends");
-    assert_eq!(carried.shown(), before, "{fault:?} at {at}: {text}");
-    server.behave();
-    carried.mirror(&server.local_url()).unwrap_or_else(|error| panic!("{fault:?}: {}", told(&error)));
-    assert_eq!(versions(&carried), ["1.0.0", "1.0.1"]);
-    assert_eq!(care::check(&carried.customer()).expect("checks").problems, vec![]);
-}
-
-#[test]
-fn law_11_a_depot_that_is_gone_or_broken_changes_nothing() {
-    unchanged_by(Fault::Gone, "", "does not answer");
-    unchanged_by(Fault::Gone, "tuf/", "does not answer");
-    unchanged_by(Fault::Gone, "OBJECT", "does not answer");
-    unchanged_by(Fault::Broken, "depot.json", "status 500");
-    unchanged_by(Fault::Broken, "tuf/timestamp.json", "status 500");
-    unchanged_by(Fault::Broken, "OBJECT", "status 500");
-}
-
-#[test]
-fn law_2_garbage_and_changed_bytes_change_nothing() {
-    unchanged_by(Fault::Garbage, "depot.json", "is not what marks a depot");
-    unchanged_by(Fault::Garbage, "tuf/timestamp.json", "is refused");
-    unchanged_by(Fault::Garbage, "appliances/", "can not be used");
-    unchanged_by(Fault::Garbage, "OBJECT", "bytes");
-    unchanged_by(Fault::Flipped, "tuf/timestamp.json", "is refused");
-    unchanged_by(Fault::Flipped, "tuf/2.targets.json", "is refused");
-    unchanged_by(Fault::Flipped, "objects/", "has SHA-256");
-    unchanged_by(Fault::Flipped, "OBJECT", "has SHA-256");
-}
-
-#[test]
-fn law_11_answers_that_end_early_are_slow_or_never_end_change_nothing() {
-    unchanged_by(Fault::Truncated, "tuf/2.targets.json", "is refused");
-    unchanged_by(Fault::Truncated, "OBJECT", "ended too early");
-    unchanged_by(Fault::BreaksOff(3), "tuf/timestamp.json", "does not answer");
-    unchanged_by(Fault::Slow(1), "tuf/timestamp.json", "comes too slowly");
-    unchanged_by(Fault::Slow(1), "OBJECT", "comes too slowly");
-    unchanged_by(Fault::Endless, "depot.json", "has more than 65536 bytes");
-    unchanged_by(Fault::Endless, "tuf/timestamp.json", "longer than 16384 bytes");
-    unchanged_by(Fault::Endless, "appliances/", "has more than 4194304 bytes");
-    unchanged_by(Fault::Endless, "OBJECT", "bytes");
-    unchanged_by(Fault::Circle, "depot.json", "is redirected more than 5 times");
-    unchanged_by(Fault::Circle, "tuf/timestamp.json", "is redirected more than 5 times");
-    unchanged_by(Fault::Circle, "OBJECT", "is redirected more than 5 times");
-}
-
-#[test]
-fn a_download_that_broke_off_goes_on_in_the_next_run() {
-    let carried = Carried::new();
-    carried.publish("1.0.0", &"x".repeat(3 << 20), 1);
-    let server = DepotServer::start(carried.bench.depot().path());
-    let object = newest_object(&carried);
-    let path = object_path(&object.sha256);
-    server.misbehave(Fault::BreaksOff(100_000), &path);
-    refused(carried.mirror(&server.local_url()), "does not answer");
-    let waits = carried.customer.join(".mirror").join(object.sha256.to_string());
-    let here = fs::metadata(&waits).expect("is kept").len();
-    assert_eq!(here, 200_000, "two attempts, one after where the other ended");
-    let files = common::files_in(&carried.customer.join(".mirror"));
-    let here = files.values().map(|bytes| bytes.len() as u64).sum::<u64>();
-    server.behave();
-    let place = Place::new(&server.local_url(), None, IMPATIENT).expect("a URL");
-    let customer = carried.customer();
-    let coming = mirror::look(&place, &customer, carried.asked()).expect("looks");
-    assert_eq!((coming.summary.here, coming.summary.bytes > object.size), (here, true));
-    let told = RefCell::new(Vec::new());
-    coming
-        .bring(&|progress| {
-            if let Progress::Bytes { done, .. } = progress {
-                told.borrow_mut().push(done);
-            }
-        })
-        .expect("goes on");
-    let told = told.into_inner();
-    assert!(told.iter().any(|done| *done >= here) && told.is_sorted(), "{told:?}");
-    assert_eq!(fs::read_dir(carried.customer.join(".mirror")).expect("lists").count(), 1, "its lock alone");
-    assert_eq!(versions(&carried), ["1.0.0"]);
-    // A server without ranges begins again, and what waits may be somebody else's bytes.
-    for fault in [Some(Fault::NoRanges), None] {
-        let carried = Carried::with(&[("1.0.0", "one, which is long enough")]);
-        let server = DepotServer::start(carried.bench.depot().path());
-        if let Some(fault) = fault {
-            server.misbehave(fault, "objects/");
-        }
-        let object = newest_object(&carried);
-        let room = carried.customer().path().join(".mirror");
-        fs::create_dir_all(&room).expect("creates");
-        fs::write(room.join(object.sha256.to_string()), "wrong").expect("writes");
-        fs::write(room.join("00".repeat(32)), "of a release that is gone").expect("writes");
-        carried.mirror(&server.local_url()).expect("from the start");
-        assert_eq!(care::check(&carried.customer()).expect("checks").problems, vec![]);
-        assert_eq!(fs::read_dir(&room).expect("lists").count(), 1);
-    }
-}
-
-#[test]
-fn a_server_that_drops_long_connections_is_patiently_resumed_within_one_run() {
-    let carried = Carried::new();
-    carried.publish("1.0.0", &"x".repeat(6 << 20), 1);
-    let server = DepotServer::start(carried.bench.depot().path());
-    let path = object_path(&newest_object(&carried).sha256);
-    server.misbehave(Fault::BreaksOff(1 << 20), &path);
-    carried.mirror(&server.local_url()).expect("a piece at a time");
-    assert!(server.asked().iter().filter(|asked| **asked == path).count() >= 6);
 }
 
 #[test]
@@ -350,7 +219,7 @@ fn a_look_downloads_no_object_and_writes_nothing() {
     assert!(coming.summary.free > 0);
     drop(coming);
     assert_eq!(carried.shown(), before);
-    assert!(!server.asked().contains(&object_path(&newest_object(&carried).sha256)));
+    assert!(!server.asked().contains(&object_path(&carried.newest_object().sha256)));
 }
 
 #[test]
@@ -446,7 +315,7 @@ fn law_7_a_release_without_a_proof_is_left_out_and_one_with_a_wrong_proof_refuse
     fs::write(&file, index.to_bytes()).expect("writes");
     let maker = carried.bench.depot().path().to_string_lossy().into_owned();
     carried.mirror(&maker).expect("the other one");
-    assert_eq!(versions(&carried), ["1.0.1"]);
+    assert_eq!(carried.versions(), ["1.0.1"]);
     // The proof of another release.
     index.releases[0].proof = index.releases[1].proof;
     index.serial += 1;
@@ -464,11 +333,11 @@ fn law_7_a_release_without_a_proof_is_left_out_and_one_with_a_wrong_proof_refuse
     let removed = index.releases.remove(0);
     fs::write(&file, index.to_bytes()).expect("writes");
     carried.mirror(&maker).expect("changed");
-    assert_eq!((versions(&carried), carried.index().serial), (vec!["1.0.1".to_owned()], u64::MAX));
+    assert_eq!((carried.versions(), carried.index().serial), (vec!["1.0.1".to_owned()], u64::MAX));
     index.releases.insert(0, removed);
     fs::write(&file, index.to_bytes()).expect("writes");
     carried.mirror(&maker).expect("and changed again");
-    assert_eq!(versions(&carried), ["1.0.0", "1.0.1"]);
+    assert_eq!(carried.versions(), ["1.0.0", "1.0.1"]);
 }
 
 #[test]
@@ -514,7 +383,7 @@ fn law_11_a_name_that_leads_elsewhere_is_no_name_of_a_document_whoever_signed_it
 fn cleaning_removes_what_waits_for_nobody_and_a_short_writer_is_waited_for() {
     let carried = Carried::with(&[("1.0.0", "one, and a little more")]);
     let server = DepotServer::start(carried.bench.depot().path());
-    server.misbehave(Fault::BreaksOff(3), &object_path(&newest_object(&carried).sha256));
+    server.misbehave(Fault::BreaksOff(3), &object_path(&carried.newest_object().sha256));
     refused(carried.mirror(&server.local_url()), "does not answer");
     let room = carried.customer.join(".mirror");
     assert!(fs::read_dir(&room).expect("lists").count() > 1);
@@ -541,5 +410,5 @@ fn cleaning_removes_what_waits_for_nobody_and_a_short_writer_is_waited_for() {
     during_lock(&|| {
         coming.take().expect("is there").bring(&|_| ()).expect("afterwards");
     });
-    assert_eq!(versions(&carried), ["1.0.0"]);
+    assert_eq!(carried.versions(), ["1.0.0"]);
 }

@@ -117,6 +117,16 @@ impl Carried {
         self.customer().index(APPLIANCE, "stable").expect("reads").expect("is there")
     }
 
+    /// What the customer's depot offers.
+    pub fn versions(&self) -> Vec<String> {
+        self.index().releases.into_iter().map(|it| it.version).collect()
+    }
+
+    /// A large file of the maker's newest release, beside its statement.
+    pub fn newest_object(&self) -> release::ObjectRef {
+        self.bench.index().releases.last().expect("a release").patches[0].object
+    }
+
     /// Everything that the customer's depot shows.
     pub fn shown(&self) -> BTreeMap<PathBuf, Vec<u8>> {
         self.customer();
