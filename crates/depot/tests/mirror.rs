@@ -16,6 +16,8 @@ use depot::{DepotError, care, words};
 use keys::Sign;
 use release::index::object_path;
 use testkit::depot::{DepotServer, Fault};
+use tuf::RoleName;
+use tuf::metadata::{Delegation, Targets};
 
 use common::carried::{Carried, DAY, IMPATIENT, refused};
 use common::{APPLIANCE, NOW};
@@ -182,6 +184,30 @@ fn lists_that_the_roles_delegate_to_are_followed() {
     assert!(carried.customer.join("tuf/1.team.json").is_file());
     // Which appliance it is about is known now.
     carried.mirror(&server.url()).expect("again");
+}
+
+#[test]
+fn the_lists_of_other_appliances_come_as_they_were_signed_or_nothing_does() {
+    let carried = Carried::with(&[("1.0.0", "one")]);
+    carried.maker.relist(&carried.bench.depot(), "team", |top| {
+        let role = RoleName::delegated("team").expect("a name");
+        let role = Delegation::terminating(role, 1, ["acme/other/*/*"]);
+        let list = Targets::new(top.expires);
+        (top.with_delegation(role, &[carried.maker.delegate.public()]), Some(list))
+    });
+    let server = DepotServer::start(carried.bench.depot().path());
+    let request = Request { appliance: Some(APPLIANCE), ..carried.asked() };
+    let mirror = || carried.mirror_as(&server.local_url(), request);
+    let (file, before) = (carried.bench.path("depot/tuf/1.team.json"), carried.shown());
+    let good = fs::read(&file).expect("reads");
+    fs::write(&file, [&good[..], b" "].concat()).expect("writes");
+    refused(mirror(), "is not the document that the snapshot lists");
+    fs::remove_file(&file).expect("removes");
+    refused(mirror(), "1.team.json` is not there");
+    assert_eq!(carried.shown(), before);
+    fs::write(&file, &good).expect("writes");
+    mirror().expect("all of it");
+    assert_eq!(fs::read(carried.customer.join("tuf/1.team.json")).expect("is served"), good);
 }
 
 #[test]
