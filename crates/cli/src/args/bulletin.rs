@@ -19,6 +19,12 @@ pub struct EvidenceArgs {
     /// The patch between the two, to tell its size
     #[arg(long, value_name = "FILE")]
     pub patch: Option<PathBuf>,
+    /// What somebody wrote who rebuilt the new release with `ampoule rebuild`; repeatable
+    #[arg(long, value_name = "FILE")]
+    pub rebuilt: Vec<PathBuf>,
+    /// Keys of those whose rebuilds are proof, one a line; what others say is shown as a claim
+    #[arg(long, value_name = "FILE", requires = "rebuilt")]
+    pub rebuilders: Option<PathBuf>,
 }
 
 /// `bulletin`

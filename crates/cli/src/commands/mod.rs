@@ -27,6 +27,7 @@ pub mod lock;
 pub mod patch;
 pub mod patching;
 pub mod rebuild;
+pub mod rebuilt;
 pub mod release;
 pub mod run;
 pub mod running;
