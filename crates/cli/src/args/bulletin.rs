@@ -30,7 +30,7 @@ pub struct EvidenceArgs {
 /// `bulletin`
 #[derive(Debug, Args)]
 pub struct BulletinArgs {
-    /// The old release: a release folder or a disk image
+    /// The old release: a release folder, DEPOT@VERSION, or a disk image
     pub old: PathBuf,
     /// The new release
     pub new: PathBuf,

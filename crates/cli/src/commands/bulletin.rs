@@ -47,8 +47,10 @@ pub fn diff(args: &DiffArgs, printer: &Printer) -> Result<(), Failure> {
 }
 
 fn make(args: &BulletinArgs, printer: &Printer) -> Result<Bulletin, Failure> {
-    let opened =
-        [Opened::open(&args.old, strangers(args.mount))?, Opened::open(&args.new, strangers(args.mount))?];
+    let opened = [
+        Opened::open(&args.old, strangers(args.mount), printer)?,
+        Opened::open(&args.new, strangers(args.mount), printer)?,
+    ];
     printer.passing("reading both images");
     let (old, new) = (opened[0].side()?, opened[1].side()?);
     printer.passing("comparing");
