@@ -1,0 +1,131 @@
+//! Where signatures and proofs are: a depot's folder, its URL, or a bundle. Small files only, every one with a limit.
+
+use std::io::Read;
+use std::path::Path;
+
+use depot::bundle::Opened;
+use ledger::folder::Folder;
+use ledger::http::Client;
+use ledger::read::{AccessError, ReadLog};
+use release::index::{ObjectRef, object_path};
+use release::trust;
+use release::verify::{chain, digest};
+use tuf::Limits;
+use tuf::fetch::{Fetch, FetchError};
+
+use super::super::release::depot_failure;
+use crate::error::Failure;
+
+/// Whether a subject is a URL.
+pub fn is_url(text: &str) -> bool {
+    text.starts_with("http://") || text.starts_with("https://")
+}
+
+/// A depot, or what is as good as one.
+pub struct Place {
+    /// As a person named it.
+    name: String,
+    is_bundle: bool,
+    files: Box<dyn ReadLog>,
+}
+
+impl Place {
+    /// The depot, or the bundle, that a person names.
+    pub fn open(name: &str) -> Result<Self, Failure> {
+        if is_url(name) {
+            return Ok(Self::of(name, false, Box::new(Client::new().log(name))));
+        }
+        let path = Path::new(name);
+        if path.is_file() {
+            return Opened::open(path).map(|opened| Self::bundle(name, opened)).map_err(depot_failure);
+        }
+        Ok(Self::of(name, false, Box::new(Folder::new(name))))
+    }
+
+    /// A bundle that is open.
+    pub fn bundle(name: &str, opened: Opened) -> Self {
+        Self::of(name, true, Box::new(Bundled(opened)))
+    }
+
+    fn of(name: &str, is_bundle: bool, files: Box<dyn ReadLog>) -> Self {
+        Self { name: name.to_owned(), is_bundle, files }
+    }
+
+    /// For messages: "the depot `x`".
+    pub fn called(&self) -> String {
+        format!("the {} `{}`", self.kind(), self.name)
+    }
+
+    fn kind(&self) -> &'static str {
+        if self.is_bundle { "bundle" } else { "depot" }
+    }
+
+    /// What to do when something of it is missing or changed.
+    pub fn again(&self) -> &'static str {
+        match self.is_bundle {
+            true => "do not take it: carry it again, or ask whoever made it for another one",
+            false => "the depot is damaged, or half-copied: ask another one, or its maker",
+        }
+    }
+
+    /// A small file whole; `None`: there is none.
+    pub fn read(&self, path: &str, limit: usize) -> Result<Option<Vec<u8>>, AccessError> {
+        self.files.read(path, limit)
+    }
+
+    /// Whether an error is about what is there, and not about reaching it.
+    pub fn is_damage(&self, error: &AccessError) -> bool {
+        self.is_bundle || !matches!(error, AccessError::Failed { .. })
+    }
+
+    /// An object of at most `limit` bytes, whose digest was compared.
+    pub fn object(&self, object: &ObjectRef, limit: u64) -> Result<Vec<u8>, String> {
+        let path = object_path(&object.sha256);
+        if object.size > limit {
+            return Err(format!("{path} has more than {limit} bytes"));
+        }
+        let bytes = self.read(&path, object.size as usize).map_err(|error| chain(&error))?;
+        let bytes = bytes.ok_or_else(|| format!("the {} has no {path}", self.kind()))?;
+        let found = digest(&bytes);
+        match found == object.sha256 {
+            true => Ok(bytes),
+            false => Err(format!("{path} has not the content it should have: its SHA-256 is {found}")),
+        }
+    }
+
+    /// The roles' documents.
+    pub fn roles(&self) -> impl Fetch + '_ {
+        Roles(self)
+    }
+}
+
+/// The members of a bundle, under the paths that they have in a depot.
+struct Bundled(Opened);
+
+impl ReadLog for Bundled {
+    fn read(&self, path: &str, limit: usize) -> Result<Option<Vec<u8>>, AccessError> {
+        if self.0.member(path).is_some_and(|member| member.size > limit as u64) {
+            return Err(AccessError::TooLong { path: path.into(), limit });
+        }
+        let failed =
+            |error| AccessError::Failed { path: path.into(), action: "read", source: Box::new(error) };
+        self.0.read(path, limit as u64).map_err(failed)
+    }
+}
+
+struct Roles<'a>(&'a Place);
+
+impl Fetch for Roles<'_> {
+    fn open(&mut self, name: &str, _: usize) -> Result<Box<dyn Read + '_>, FetchError> {
+        let limit = Limits::DEFAULT.targets as usize + 1;
+        match self.0.read(&format!("{}/{name}", trust::FOLDER), limit) {
+            Ok(Some(bytes)) => Ok(Box::new(std::io::Cursor::new(bytes))),
+            Ok(None) => Err(FetchError::Missing),
+            Err(error) => Err(FetchError::Unreachable(Box::new(error))),
+        }
+    }
+
+    fn called(&self, name: &str, _: usize) -> String {
+        format!("{}/{}/{name}", self.0.name.trim_end_matches('/'), trust::FOLDER)
+    }
+}
