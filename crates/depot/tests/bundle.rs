@@ -14,6 +14,7 @@ use depot::take::Believing;
 use depot::{DepotError, DepotFolder, care, words};
 use keys::Sign;
 use ledger::note::Note;
+use model::Sha256Digest;
 use release::{Index, Statement, trust};
 use tuf::client::{trust_root, update};
 use tuf::{Limits, Time};
@@ -234,9 +235,12 @@ fn a_look_tells_every_changed_member_and_takes_nothing() {
     let wrong = Opened::open(&file).expect("a bundle").check().expect("reads");
     assert!(wrong.last().expect("told").to_string().contains("it ends within"), "{wrong:?}");
     let opened = Opened::open(&file).expect("a bundle");
-    assert!(
-        opened.objects(&BTreeMap::new()).iter().all(|it| it.to_string().contains("no release in it needs"))
-    );
+    let is_object = |member: &&depot::bundle::Member| member.path.starts_with("objects/");
+    let objects = opened.contents().members.iter().filter(is_object).count();
+    let wrong = opened.objects(&[(Sha256Digest([9; 32]), "the lock of 7".to_owned())].into());
+    assert_eq!(wrong.len(), objects + 1);
+    assert!(wrong[0].to_string().contains("the lock of 7 is missing"), "{wrong:?}");
+    assert!(wrong[1..].iter().all(|it| it.to_string().contains("no release in it needs")), "{wrong:?}");
 }
 
 #[test]

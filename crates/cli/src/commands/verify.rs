@@ -79,10 +79,20 @@ fn links(args: &VerifyArgs, trusted: &Trusted) -> Result<Vec<Link>, Failure> {
         };
     }
     let claims = ::depot::bundle::claims_to_be_one(subject);
-    match claims.map_err(super::release::depot_failure)? {
+    match claims.map_err(|error| super::inspect::unreadable(subject, error))? {
         true => bundle::links(subject, args, trusted),
         false => disk::links(subject, args, trusted),
     }
+}
+
+/// What is no chain at all.
+fn nothing_to_verify(subject: &Path, error: &(dyn std::error::Error + 'static)) -> Failure {
+    let causes = Failure::from_error(Fault::User, error).causes;
+    let message = format!("`{}` is nothing that can be verified", subject.display());
+    let causes = std::iter::once(error.to_string()).chain(causes).collect();
+    Failure { causes, ..Failure::new(Fault::User, message) }.hint(
+        "a release folder, a depot, a bundle, a raw or qcow2 disk, or the folder of a virtual machine is expected",
+    )
 }
 
 fn word(verdict: Verdict) -> Value {

@@ -13,9 +13,11 @@ use crate::{fails, says};
 /// Two releases and a note, packed whole as `x.bundle`.
 fn packed() -> World {
     let world = World::with(&["1.0.0", "1.0.1"]);
-    let newest = world.bench.index().releases[1].id();
     world.officers(&[11]);
-    world.say(newest, &World::note(11, Word::Approve, newest, Some(NOW + 3600)));
+    for release in world.bench.index().releases {
+        let id = release.id();
+        world.say(id, &World::note(11, Word::Approve, id, Some(NOW + 3600)));
+    }
     pack(&world);
     world
 }
@@ -63,6 +65,19 @@ fn law_10_a_bundle_leads_to_the_keys_without_a_network_and_nothing_is_written() 
     says(&world.ampoule("verify x.bundle"), &["no --root was given", "no --policy was given"]);
     let said = world.verify("x.bundle", " --release 1.0.1");
     assert!(said.code == 2 && said.err.contains("is verified whole"), "{said:?}");
+}
+
+#[test]
+fn each_release_of_a_bundle_has_to_be_approved_and_an_old_bundle_is_not_fresh() {
+    let world = packed();
+    let newest = world.bench.index().releases[1].id();
+    let path = world.path("depot").join(release::index::words_path(crate::common::APPLIANCE, newest));
+    fs::remove_file(path).expect("removes");
+    pack(&world);
+    let said = world.verify("x.bundle", " --officers officers --approvals 1");
+    fails(&said, &["ok          approval of 1.0.0", "not proven  approval of 1.0.1", "0 of 1 approve it"]);
+    let said = world.ampoule("verify x.bundle --root root.json --at 2024-01-14T22:13:20Z");
+    fails(&said, &["wrong       roles", "x.bundle/tuf/timestamp.json: it expired at"]);
 }
 
 #[test]

@@ -61,6 +61,9 @@ fn law_2_one_changed_byte_of_any_file_of_a_release_is_a_wrong_link() {
     world.release("1.0.0", &[names::DISK_QCOW2]);
     let middle = |file: &Path| change_byte(file, fs::metadata(file).expect("is there").len() / 2);
     changed(&world, |to| middle(&to.join(names::ROOT)), &["root.erofs", "root image"]);
+    // Where the file system begins: what is sealed in it can not be read, which is not the same as nothing.
+    let words = ["root image", "what the image trusts <- files sealed in it"];
+    changed(&world, |to| change_byte(&to.join(names::ROOT), 1024), &words);
     changed(&world, |to| middle(&to.join(names::VERITY)), &["root.verity", "root image"]);
     changed(&world, |to| middle(&to.join("lamp_1.0.0.efi")), &["lamp_1.0.0.efi"]);
     changed(&world, |to| middle(&to.join(names::LOCK)), &[names::LOCK]);
@@ -148,7 +151,10 @@ fn a_bare_disk_leads_to_the_keys_and_a_changed_one_does_not() {
     // A text is no disk: there is no chain to show.
     fs::write(world.path("text"), "hello ".repeat(1000)).expect("writes");
     let said = world.verify("text", "");
-    assert!(said.code == 2 && said.out.is_empty() && said.err.contains("hint: "), "{said:?}");
+    assert!(
+        said.code == 2 && said.out.is_empty() && said.err.contains("hint: a release folder, a depot"),
+        "{said:?}"
+    );
 }
 
 #[test]

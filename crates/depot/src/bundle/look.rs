@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use model::Sha256Digest;
@@ -10,7 +10,7 @@ use release::index::{Index, index_path};
 
 use super::frame::{Reader, place_after};
 use super::{BundleErrorKind, CONTENTS, Contents, Member, contained};
-use crate::error::{DepotError, io};
+use crate::error::DepotError;
 
 /// Bytes at a file's beginning that tell whether it is a bundle.
 const BEGINNING: u64 = 512;
@@ -26,10 +26,9 @@ pub struct Opened {
 
 /// Whether a file claims to be a bundle: by its first name or by the archive's mark, so that one changed byte makes it a damaged bundle and
 /// not something else.
-pub fn claims_to_be_one(path: &Path) -> Result<bool, DepotError> {
+pub fn claims_to_be_one(path: &Path) -> io::Result<bool> {
     let mut beginning = Vec::new();
-    let file = File::open(path).map_err(io("open", path))?;
-    file.take(BEGINNING).read_to_end(&mut beginning).map_err(io("read", path))?;
+    File::open(path)?.take(BEGINNING).read_to_end(&mut beginning)?;
     let has_mark = beginning.get(257..262).is_some_and(|mark| mark == b"ustar");
     Ok(has_mark || beginning.starts_with(CONTENTS.as_bytes()))
 }

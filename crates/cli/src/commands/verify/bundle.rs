@@ -35,6 +35,8 @@ pub fn links(path: &Path, args: &VerifyArgs, trusted: &Trusted) -> Result<Vec<Li
         appliance: &contents.appliance,
         channel: &contents.channel,
         version: None,
+        // Whoever takes it, takes all of them.
+        officers_of_each: true,
         wanted: &[],
         notes: &[],
         trusted,

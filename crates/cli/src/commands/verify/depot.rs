@@ -38,6 +38,8 @@ pub struct Walk<'a> {
     pub place: &'a Place,
     pub appliance: &'a str,
     pub channel: &'a str,
+    /// Whether officers have to approve each release: of several that are offered, an appliance goes to the newest.
+    pub officers_of_each: bool,
     /// All of them where nothing is wanted and no version is named.
     pub version: Option<&'a str>,
     pub wanted: &'a [Wanted],
@@ -69,6 +71,7 @@ pub fn links(name: &str, args: &VerifyArgs, trusted: &Trusted) -> Result<Vec<Lin
         appliance: &appliance,
         channel: &args.channel,
         version: args.release.as_deref(),
+        officers_of_each: false,
         wanted: &[],
         notes: &[],
         trusted,
@@ -90,7 +93,16 @@ pub fn links_of(
     trusted: &Trusted,
 ) -> Result<Vec<Link>, Failure> {
     let place = &Place::open(name)?;
-    let walk = Walk { place, appliance, channel: &args.channel, version: None, wanted, notes, trusted };
+    let walk = Walk {
+        place,
+        appliance,
+        channel: &args.channel,
+        version: None,
+        officers_of_each: false,
+        wanted,
+        notes,
+        trusted,
+    };
     Ok(walk.walk()?.links)
 }
 
@@ -170,7 +182,7 @@ impl Walk<'_> {
         let spoken_of = spoken_of.or(releases.last().map(|release| release.version.as_str()));
         if let Some(index) = &index {
             for release in &releases {
-                let of_officers = Some(release.version.as_str()) == spoken_of;
+                let of_officers = self.officers_of_each || Some(release.version.as_str()) == spoken_of;
                 walked.links.extend(self.said_of(
                     index,
                     release,

@@ -10,7 +10,7 @@ use release::Statement;
 use release::inspect::{InspectError, Parts, parts_of_disk};
 use release::verify::{Link, booted_root_hash, chain, digest, root, sealed_file, sealed_policy, sealed_root};
 
-use super::super::inspect::{DiskFile, foreign, unreadable};
+use super::super::inspect::{DiskFile, unreadable};
 use super::Trusted;
 use super::depot::Wanted;
 use super::folder::{Found, with_depot};
@@ -42,7 +42,9 @@ fn look(path: &Path, trusted: &Trusted) -> Result<Found, Failure> {
     let Parts { root: image, verity, uki } = match parts_of_disk(&opened) {
         Ok(parts) => parts,
         // Nothing says that this ever was a disk: there is no chain to show.
-        Err(error @ InspectError::Table(_)) if !is_disk => return Err(foreign(path, &error)),
+        Err(error @ InspectError::Table(_)) if !is_disk => {
+            return Err(super::nothing_to_verify(path, &error));
+        }
         Err(error) => return broken(chain(&error)),
     };
     let hash = match booted_root_hash(&uki) {

@@ -55,7 +55,7 @@ pub fn look(path: &Path, trusted: &Trusted) -> Result<Found, Failure> {
     let release = match ReleaseFolder::open(path) {
         Ok(release) => release,
         Err(error @ ReleaseError::NotARelease { .. }) => {
-            return Err(Failure::from_error(Fault::User, &error));
+            return Err(super::nothing_to_verify(path, &error));
         }
         Err(error @ ReleaseError::Io { .. }) => return Err(Failure::from_error(Fault::Environment, &error)),
         Err(error) => {
