@@ -53,7 +53,7 @@ pub fn run(args: &VerifyArgs, printer: &Printer) -> Result<(), Failure> {
         Verdict::Holds => Ok(()),
         Verdict::Wrong(count) => failed(
             format!("`{}` is not to be trusted: {} wrong", args.subject, counted(count)),
-            "do not install it; the lines that begin with `wrong` say what to do next",
+            "do not use it; the lines that begin with `wrong` say what to do next",
         ),
         Verdict::NotProven(count) => failed(
             format!(

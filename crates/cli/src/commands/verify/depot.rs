@@ -213,10 +213,14 @@ impl Walk<'_> {
         let link = Link::ok(format!("index {path}"), "the form of an index");
         let bytes = match self.place.read(&path, INDEX_LIMIT as usize) {
             Ok(bytes) => bytes,
-            Err(error) if self.place.is_damage(&error) => {
-                return Ok(Err(link.wrong(chain(&error), self.place.again())));
+            Err(error) if error.is_damage => {
+                return Ok(Err(link.wrong(error.to_string(), self.place.again())));
             }
-            Err(error) => return Err(Failure::from_error(Fault::Environment, &error)),
+            Err(error) => {
+                let failure =
+                    Failure::new(Fault::Environment, error.message).unchanged("verifying changes nothing");
+                return Err(Failure { causes: vec![error.why], ..failure });
+            }
         };
         let bytes = bytes.ok_or_else(|| {
             Failure::new(Fault::User, format!("{} has no `{path}`", self.place.called()))

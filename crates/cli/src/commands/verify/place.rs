@@ -21,6 +21,16 @@ pub fn is_url(text: &str) -> bool {
     text.starts_with("http://") || text.starts_with("https://")
 }
 
+/// A file of a place that can not be had.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}: {why}")]
+pub struct Unread {
+    /// Whether it is about what is there, and not about reaching it.
+    pub is_damage: bool,
+    pub message: String,
+    pub why: String,
+}
+
 /// A depot, or what is as good as one.
 pub struct Place {
     /// As a person named it.
@@ -69,13 +79,17 @@ impl Place {
     }
 
     /// A small file whole; `None`: there is none.
-    pub fn read(&self, path: &str, limit: usize) -> Result<Option<Vec<u8>>, AccessError> {
-        self.files.read(path, limit)
-    }
-
-    /// Whether an error is about what is there, and not about reaching it.
-    pub fn is_damage(&self, error: &AccessError) -> bool {
-        self.is_bundle || !matches!(error, AccessError::Failed { .. })
+    pub fn read(&self, path: &str, limit: usize) -> Result<Option<Vec<u8>>, Unread> {
+        let is_damage = |error: &AccessError| self.is_bundle || !matches!(error, AccessError::Failed { .. });
+        self.files.read(path, limit).map_err(|error| Unread {
+            is_damage: is_damage(&error),
+            message: format!("`{path}` of {} can not be read", self.called()),
+            why: match &error {
+                AccessError::Failed { source, .. } => chain(&**source),
+                AccessError::TooLong { limit, .. } => format!("it has more than {limit} bytes"),
+                other => chain(other),
+            },
+        })
     }
 
     /// An object of at most `limit` bytes, whose digest was compared.
@@ -84,7 +98,7 @@ impl Place {
         if object.size > limit {
             return Err(format!("{path} has more than {limit} bytes"));
         }
-        let bytes = self.read(&path, object.size as usize).map_err(|error| chain(&error))?;
+        let bytes = self.read(&path, object.size as usize).map_err(|error| error.to_string())?;
         let bytes = bytes.ok_or_else(|| format!("the {} has no {path}", self.kind()))?;
         let found = digest(&bytes);
         match found == object.sha256 {
