@@ -30,9 +30,9 @@ pub struct VerifyArgs {
     /// Version in a depot or a bundle, otherwise all of the channel; of a virtual machine: the release folder that it should run
     #[arg(long, value_name = "RELEASE")]
     pub release: Option<String>,
-    /// Channel of a depot
-    #[arg(long, value_name = "C", default_value = "stable")]
-    pub channel: String,
+    /// Channel of a depot: otherwise `stable`, or the one that a virtual machine follows
+    #[arg(long, value_name = "C")]
+    pub channel: Option<String>,
     /// The time to compare with, such as 2027-01-31T12:00:00Z; otherwise that of the clock
     #[arg(long, value_name = "TIME")]
     pub at: Option<String>,

@@ -5,9 +5,10 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixListener;
 
 use model::control::{
-    Answer, Call, Health, LifeEntry, LifeStage, OfficerWord, Outcome, Refusal, Reply, Request, Slot,
-    SlotRole, Status, UpdateStatus,
+    Answer, Call, Health, LifeEntry, LifeStage, OfficerWord, Outcome, Refusal, Reply, Request, SettingState,
+    Slot, SlotRole, Source, Status, UpdateStatus,
 };
+use model::settings::Value;
 use release::ReleaseFolder;
 use release::approval::Word;
 
@@ -21,6 +22,7 @@ struct Says {
     status: Status,
     notes: Vec<String>,
     history: Vec<LifeEntry>,
+    group: Option<String>,
     is_old: bool,
 }
 
@@ -51,12 +53,22 @@ impl Says {
             notices: vec![],
             update,
         };
-        Self { status, notes: vec![], history: vec![], is_old: false }
+        Self { status, notes: vec![], history: vec![], group: None, is_old: false }
     }
 
     fn answer(&self, call: &Call) -> Outcome {
         match call {
             Call::Status => Outcome::Ok(Answer::Status(self.status.clone())),
+            Call::Settings => {
+                let group = SettingState {
+                    name: model::builtin::GROUP.into(),
+                    title: "Group".into(),
+                    value: self.group.clone().map(Value::String),
+                    is_set: self.group.is_some(),
+                    source: Source::Customer,
+                };
+                Outcome::Ok(Answer::Settings { version: 1, settings: vec![group] })
+            }
             _ if self.is_old => Outcome::Refused(Refusal {
                 message: "the call is not known".into(),
                 setting: None,
@@ -200,6 +212,21 @@ fn words_that_the_appliance_keeps_count_as_those_of_a_depot_because_they_are_sig
     fails(&world.verify("vm", &format!(" --depot depot{officers} 2")), &["1 of 2 approve it"]);
     world.say(id, &World::note(12, Word::Approve, id, None));
     assert_eq!(world.verify("vm", &format!(" --depot depot{officers} 2")).code, 0);
+    // A word to a group is one to the appliance that says it is in it.
+    let mut of_group = says_so.clone();
+    (of_group.notes, of_group.group) = (vec![World::note_to_group(13, id, "berlin")], Some("berlin".into()));
+    world.officers(&[13]);
+    of_group.clone().run(&world, "berlin");
+    assert_eq!(world.verify("berlin", &format!(" --depot depot{officers} 1")).code, 0);
+    of_group.group = Some("rome".into());
+    of_group.status.update.channel = "beta".into();
+    of_group.run(&world, "rome");
+    let said = world.verify("rome", &format!(" --channel stable --depot depot{officers} 1"));
+    fails(&said, &["0 of 1 approve it for all appliances, or for the group `rome`"]);
+    // The channel is the one that it follows.
+    let said = world.verify("rome", " --depot depot");
+    assert!(said.code == 2 && said.err.contains("lamp/beta.json"), "{said:?}");
+    world.officers(&[11, 12]);
     // Without a depot, the folder says which release it is that they speak of.
     let said = world.ampoule(
         "verify vm --release lamp-1.0.1 --officers officers --approvals 1 --at 2023-11-14T22:13:20Z",

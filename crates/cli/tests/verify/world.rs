@@ -160,15 +160,17 @@ impl World {
 
     /// An officer's note.
     pub fn note(officer: u8, word: Word, release: ReleaseId, until: Option<u64>) -> String {
-        let approval = Approval {
-            word,
-            release,
-            bulletin: None,
-            scope: Scope::All,
-            made: NOW - 100,
-            until,
-            reason: "read the bulletin".into(),
-        };
+        Self::signed(officer, word, release, until, Scope::All)
+    }
+
+    /// An officer's yes to the appliances of a group.
+    pub fn note_to_group(officer: u8, release: ReleaseId, group: &str) -> String {
+        Self::signed(officer, Word::Approve, release, None, Scope::Group(group.into()))
+    }
+
+    fn signed(officer: u8, word: Word, release: ReleaseId, until: Option<u64>, scope: Scope) -> String {
+        let (made, reason) = (NOW - 100, "read the bulletin".into());
+        let approval = Approval { word, release, bulletin: None, scope, made, until, reason };
         let key = SecretKey::from_seed(&[officer; 32]);
         let mut note = Note::new(approval.to_text().expect("a text")).expect("a note");
         let line = Self::officer(officer, &key).sign(note.text()).expect("signs");

@@ -12,7 +12,7 @@ use release::verify::{Link, chain};
 use release::{IndexedRelease, Statement};
 
 use super::Trusted;
-use super::depot::{Walk, Walked};
+use super::depot::{Appliance, Walk, Walked};
 use super::place::Place;
 use crate::args::VerifyArgs;
 use crate::commands::release::depot_failure;
@@ -22,9 +22,11 @@ use crate::render::counted;
 /// The whole bundle: it is taken whole, or not at all.
 pub fn links(path: &Path, args: &VerifyArgs, trusted: &Trusted) -> Result<Vec<Link>, Failure> {
     let failed = |error| depot_failure(error).unchanged("verifying changes nothing");
-    if args.release.is_some() || args.appliance.is_some() {
-        let message = "a bundle is of one appliance, and is verified whole";
-        return Err(Failure::new(Fault::User, message).hint("leave out `--release` and `--appliance`"));
+    if args.release.is_some() || args.appliance.is_some() || args.channel.is_some() {
+        let message = "a bundle is of one channel of one appliance, and is verified whole";
+        return Err(
+            Failure::new(Fault::User, message).hint("leave out `--release`, `--appliance` and `--channel`")
+        );
     }
     let opened = Opened::open(path).map_err(failed)?;
     let contents = opened.contents().clone();
@@ -38,7 +40,7 @@ pub fn links(path: &Path, args: &VerifyArgs, trusted: &Trusted) -> Result<Vec<Li
         // Whoever takes it, takes all of them.
         officers_of_each: true,
         wanted: &[],
-        notes: &[],
+        asking: Appliance::default(),
         trusted,
     };
     let walked = walk.walk()?;

@@ -33,6 +33,18 @@ pub struct Wanted {
     pub asked: bool,
 }
 
+/// The channel of whoever names none.
+pub const STABLE: &str = "stable";
+
+/// What an appliance adds to what a depot has of officers' words.
+#[derive(Clone, Copy, Default)]
+pub struct Appliance<'a> {
+    /// Notes that it keeps.
+    pub notes: &'a [String],
+    /// The group that it says its owner has put it into.
+    pub group: Option<&'a str>,
+}
+
 /// What is looked at, and with whose eyes.
 pub struct Walk<'a> {
     pub place: &'a Place,
@@ -43,8 +55,8 @@ pub struct Walk<'a> {
     /// All of them where nothing is wanted and no version is named.
     pub version: Option<&'a str>,
     pub wanted: &'a [Wanted],
-    /// Officers' notes from elsewhere.
-    pub notes: &'a [String],
+    /// The appliance that asks, where it is one.
+    pub asking: Appliance<'a>,
     pub trusted: &'a Trusted,
 }
 
@@ -59,9 +71,10 @@ pub struct Walked {
 
 /// All releases of a channel, or the one that is named.
 pub fn links(name: &str, args: &VerifyArgs, trusted: &Trusted) -> Result<Vec<Link>, Failure> {
+    let channel = args.channel.as_deref().unwrap_or(STABLE);
     let appliance = match &args.appliance {
         Some(appliance) => appliance.clone(),
-        None => match only_appliance(name, &args.channel)? {
+        None => match only_appliance(name, channel)? {
             Ok(appliance) => appliance,
             Err(link) => return Ok([vec![link], trusted.open(Some("the index can not be read"))].concat()),
         },
@@ -69,11 +82,11 @@ pub fn links(name: &str, args: &VerifyArgs, trusted: &Trusted) -> Result<Vec<Lin
     let walk = Walk {
         place: &Place::open(name)?,
         appliance: &appliance,
-        channel: &args.channel,
+        channel,
         version: args.release.as_deref(),
         officers_of_each: false,
         wanted: &[],
-        notes: &[],
+        asking: Appliance::default(),
         trusted,
     };
     let mut links = walk.walk()?.links;
@@ -87,22 +100,14 @@ pub fn links(name: &str, args: &VerifyArgs, trusted: &Trusted) -> Result<Vec<Lin
 pub fn links_of(
     name: &str,
     appliance: &str,
+    channel: &str,
     wanted: &[Wanted],
-    notes: &[String],
-    args: &VerifyArgs,
+    asking: Appliance<'_>,
     trusted: &Trusted,
 ) -> Result<Vec<Link>, Failure> {
     let place = &Place::open(name)?;
-    let walk = Walk {
-        place,
-        appliance,
-        channel: &args.channel,
-        version: None,
-        officers_of_each: false,
-        wanted,
-        notes,
-        trusted,
-    };
+    let walk =
+        Walk { place, appliance, channel, version: None, officers_of_each: false, wanted, asking, trusted };
     Ok(walk.walk()?.links)
 }
 
@@ -291,8 +296,9 @@ impl Walk<'_> {
             },
             Err(error) => return Some(link.not_proven(chain(&error), true)),
         };
-        notes.extend_from_slice(self.notes);
-        approval(&release.version, release.id(), &notes, self.trusted)
+        notes.extend_from_slice(self.asking.notes);
+        let asking = Appliance { notes: &notes, ..self.asking };
+        approval(&release.version, release.id(), asking, self.trusted)
     }
 }
 
@@ -314,21 +320,25 @@ fn compared(wanted: &Wanted, release: &IndexedRelease, statement: &Statement) ->
     }
 }
 
-/// What officers say of a release, for appliances of all groups. `None`: nobody asked.
-pub fn approval(version: &str, release: ReleaseId, notes: &[String], trusted: &Trusted) -> Option<Link> {
+/// What officers say of a release, for all appliances and for the group of the one that asks. `None`: nobody wants to know.
+pub fn approval(version: &str, release: ReleaseId, asking: Appliance<'_>, trusted: &Trusted) -> Option<Link> {
     let officers = trusted.officers.as_ref()?;
     let link = Link::ok(format!("approval of {version}"), "the officers' keys you gave");
     // A note that none of the officers signed says nothing.
     let words: Vec<_> =
-        notes.iter().filter_map(|note| officers.read(note.as_bytes()).ok()).flatten().collect();
-    let here = Here { machine: "", group: None, now: trusted.now.0 };
+        asking.notes.iter().filter_map(|note| officers.read(note.as_bytes()).ok()).flatten().collect();
+    let here = Here { machine: "", group: asking.group, now: trusted.now.0 };
+    let whom = match asking.group {
+        Some(group) => format!("for all appliances, or for the group `{group}`"),
+        None => "for all appliances".to_owned(),
+    };
     let names = |by: &[KeyName]| by.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     Some(match officers.judge(&words, release, &here) {
         Verdict::Free => link.not_proven("no officer is named", true),
         Verdict::Approved { by } => link.by(names(&by)),
         Verdict::Missing { by, needed } => Link {
             next: Some("ask the officers; `ampoule approve --depot` signs and brings it there".into()),
-            ..link.not_proven(format!("{} of {needed} approve it for all appliances", by.len()), true)
+            ..link.not_proven(format!("{} of {needed} approve it {whom}", by.len()), true)
         },
         Verdict::Held { by, reason } => link
             .wrong(format!("{by} says no: {reason}"), "do not install it before the officer takes it back"),

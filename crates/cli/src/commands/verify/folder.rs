@@ -11,7 +11,7 @@ use release::{Artifact, Purpose, ReleaseError, ReleaseFolder, Statement, names};
 use sha2::{Digest, Sha256};
 
 use super::super::inspect::{DiskFile, unreadable};
-use super::depot::{Wanted, links_of};
+use super::depot::{Appliance, STABLE, Wanted, links_of};
 use super::{Trusted, disk};
 use crate::args::VerifyArgs;
 use crate::error::{Failure, Fault};
@@ -37,9 +37,10 @@ pub fn links(path: &Path, args: &VerifyArgs, trusted: &Trusted) -> Result<Vec<Li
 /// What a depot says of what was found.
 pub fn with_depot(found: Found, args: &VerifyArgs, trusted: &Trusted) -> Result<Vec<Link>, Failure> {
     let mut links = found.links;
+    let channel = args.channel.as_deref().unwrap_or(STABLE);
     match (&args.depot, found.says) {
         (Some(place), Some((appliance, wanted))) => {
-            links.extend(links_of(place, &appliance, &[wanted], &[], args, trusted)?);
+            links.extend(links_of(place, &appliance, channel, &[wanted], Appliance::default(), trusted)?);
             links.extend(trusted.open(None));
         }
         (Some(_), None) => links.extend(trusted.open(Some("the image does not say which release it is"))),

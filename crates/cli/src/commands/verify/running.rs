@@ -8,11 +8,12 @@ use std::path::Path;
 use machine::control::{ControlClient, ControlError};
 use machine::folder::names;
 use model::Sha256Digest;
+use model::builtin::GROUP;
 use model::control::{Answer, Call, LifeEntry, LifeStage, Slot, SlotRole, Status};
 use release::ReleaseId;
 use release::verify::Link;
 
-use super::depot::{Wanted, approval, links_of};
+use super::depot::{Appliance, Wanted, approval, links_of};
 use super::{Trusted, folder};
 use crate::args::VerifyArgs;
 use crate::commands::running::{control_failure, unexpected};
@@ -44,8 +45,9 @@ pub fn links(machine: &Path, args: &VerifyArgs, trusted: &Trusted) -> Result<Vec
     }
     match &args.depot {
         Some(place) => {
+            let channel = args.channel.as_ref().unwrap_or(&said.status.update.channel);
             let wanted: Vec<Wanted> = std::iter::once(runs).chain(said.others()).collect();
-            links.extend(links_of(place, &said.status.appliance, &wanted, &said.notes, args, trusted)?);
+            links.extend(links_of(place, &said.status.appliance, channel, &wanted, said.asking(), trusted)?);
             links.extend(trusted.open(None));
         }
         None => {
@@ -56,7 +58,7 @@ pub fn links(machine: &Path, args: &VerifyArgs, trusted: &Trusted) -> Result<Vec
             }
             let why = "signatures and proofs are in a depot: name it with `--depot`";
             // A note is signed, whoever carries it: those that the appliance has are as good as a depot's.
-            let spoken = runs.id.and_then(|id| approval(&runs.version, id, &said.notes, trusted));
+            let spoken = runs.id.and_then(|id| approval(&runs.version, id, said.asking(), trusted));
             links.extend(match &spoken {
                 Some(_) => trusted.open_but_approvals(Some(why)),
                 None => trusted.open(Some(why)),
@@ -108,6 +110,8 @@ struct Said {
     notes: Vec<String>,
     /// Why it does not tell them.
     silent: Option<String>,
+    /// Its setting `update-group`: officers speak to groups, too.
+    group: Option<String>,
     history: Vec<LifeEntry>,
 }
 
@@ -135,7 +139,18 @@ impl Said {
             Err(ControlError::Refused { .. }) => Vec::new(),
             Err(error) => return Err(failed(error)),
         };
-        Ok(Self { status, notes, silent, history })
+        let group = match client.call(Call::Settings).map_err(failed)? {
+            Answer::Settings { settings, .. } => {
+                let group = settings.into_iter().find(|setting| setting.name == GROUP);
+                group.and_then(|setting| Some(setting.value?.to_string())).filter(|group| !group.is_empty())
+            }
+            _ => return Err(unexpected()),
+        };
+        Ok(Self { status, notes, silent, group, history })
+    }
+
+    fn asking(&self) -> Appliance<'_> {
+        Appliance { notes: &self.notes, group: self.group.as_deref() }
     }
 
     /// What stays its own word.
