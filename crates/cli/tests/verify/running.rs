@@ -193,7 +193,7 @@ fn what_nobody_released_is_found_on_a_machine_that_does_not_lie() {
     });
     fails(&patched, &["wrong       what runs, as it says"]);
     let path = run("path", &|says| says.status.appliance = "../../etc".into());
-    assert_eq!(path.code, 2, "{path:?}");
+    fails(&path, &["wrong       name and channel that the appliance tells", "`../../etc stable` is none"]);
     let said = world.verify("other", " --appliance acme/shop --depot depot");
     fails(&said, &["wrong       appliance, as it says <- `acme/shop`, which you named"]);
 }
@@ -225,7 +225,10 @@ fn words_that_the_appliance_keeps_count_as_those_of_a_depot_because_they_are_sig
     fails(&said, &["0 of 1 approve it for all appliances, or for the group `rome`"]);
     // The channel is the one that it follows.
     let said = world.verify("rome", " --depot depot");
-    assert!(said.code == 2 && said.err.contains("lamp/beta.json"), "{said:?}");
+    fails(
+        &said,
+        &["not proven  index appliances/", "lamp/beta.json`", "next: name an appliance and a channel"],
+    );
     world.officers(&[11, 12]);
     // Without a depot, the folder says which release it is that they speak of.
     let said = world.ampoule(

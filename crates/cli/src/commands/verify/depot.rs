@@ -202,11 +202,7 @@ impl Walk<'_> {
     }
 
     fn ensure_names(&self) -> Result<(), Failure> {
-        let parts = self.appliance.split_once('/').into_iter().flat_map(|(vendor, name)| [vendor, name]);
-        let names: Vec<&str> = parts.chain([self.channel]).collect();
-        let is_good =
-            names.len() == 3 && names.iter().all(|name| ::depot::folder::ensure_name("a name", name).is_ok());
-        if is_good {
+        if are_names(self.appliance, self.channel) {
             return Ok(());
         }
         let message = format!("`{}` and `{}` are no appliance and channel", self.appliance, self.channel);
@@ -227,10 +223,15 @@ impl Walk<'_> {
                 return Err(Failure { causes: vec![error.why], ..failure });
             }
         };
-        let bytes = bytes.ok_or_else(|| {
-            Failure::new(Fault::User, format!("{} has no `{path}`", self.place.called()))
-                .hint("name an appliance and a channel that it has")
-        })?;
+        let Some(bytes) = bytes else {
+            let why = format!("{} has no `{path}`", self.place.called());
+            let next = "name an appliance and a channel that it has";
+            return match self.wanted {
+                [] => Err(Failure::new(Fault::User, why).hint(next)),
+                // Whoever made the image, it is not offered there.
+                _ => Ok(Err(Link { next: Some(next.into()), ..link.not_proven(why, true) })),
+            };
+        };
         let read = Index::parse(&bytes, self.appliance, self.channel);
         Ok(read.map_err(|error| link.wrong(chain(&error), self.place.again())))
     }
@@ -300,6 +301,13 @@ impl Walk<'_> {
         let asking = Appliance { notes: &notes, ..self.asking };
         approval(&release.version, release.id(), asking, self.trusted)
     }
+}
+
+/// Whether both can be parts of a depot's paths.
+pub fn are_names(appliance: &str, channel: &str) -> bool {
+    let parts = appliance.split_once('/').into_iter().flat_map(|(vendor, name)| [vendor, name]);
+    let names: Vec<&str> = parts.chain([channel]).collect();
+    names.len() == 3 && names.iter().all(|name| ::depot::folder::ensure_name("a name", name).is_ok())
 }
 
 fn compared(wanted: &Wanted, release: &IndexedRelease, statement: &Statement) -> Link {

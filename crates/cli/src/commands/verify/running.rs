@@ -13,7 +13,7 @@ use model::control::{Answer, Call, LifeEntry, LifeStage, Slot, SlotRole, Status}
 use release::ReleaseId;
 use release::verify::Link;
 
-use super::depot::{Appliance, Wanted, approval, links_of};
+use super::depot::{Appliance, Wanted, approval, are_names, links_of};
 use super::{Trusted, folder};
 use crate::args::VerifyArgs;
 use crate::commands::running::{control_failure, unexpected};
@@ -29,9 +29,12 @@ pub fn is_machine(folder: &Path) -> bool {
 pub fn links(machine: &Path, args: &VerifyArgs, trusted: &Trusted) -> Result<Vec<Link>, Failure> {
     let said = Said::ask(machine)?;
     let mut links = said.claims(trusted);
-    let Ok(mut runs) = said.runs() else {
-        links.push(said.nonsense());
-        return Ok([links, trusted.open(Some("the appliance does not say what it runs"))].concat());
+    let mut runs = match said.runs() {
+        Ok(runs) => runs,
+        Err(nonsense) => {
+            links.push(nonsense);
+            return Ok([links, trusted.open(Some("the appliance does not say what it runs"))].concat());
+        }
     };
     if let Some(name) = &args.appliance {
         let link = Link::ok("appliance, as it says", format!("`{name}`, which you named"));
@@ -181,20 +184,24 @@ impl Said {
         links
     }
 
-    fn runs(&self) -> Result<Wanted, model::digest::DigestSyntax> {
+    /// What it says that it runs, where that can be looked up anywhere.
+    fn runs(&self) -> Result<Wanted, Link> {
+        let Status { appliance, version, root_hash, update, .. } = &self.status;
+        let nonsense = |what: &str, text: &str| {
+            let link = Link::ok(format!("{what} that the appliance tells"), "the form of one");
+            link.wrong(format!("`{text}` is none"), OTHER)
+        };
+        if !are_names(appliance, &update.channel) {
+            return Err(nonsense("name and channel", &format!("{appliance} {}", update.channel)));
+        }
         Ok(Wanted {
             what: "what runs, as it says".into(),
-            version: self.status.version.clone(),
-            root_hash: self.status.root_hash.parse()?,
+            version: version.clone(),
+            root_hash: root_hash.parse().map_err(|_| nonsense("root hash", root_hash))?,
             uki: None,
             id: self.id(),
             asked: true,
         })
-    }
-
-    fn nonsense(&self) -> Link {
-        let link = Link::ok("root hash that the appliance tells", "the form of one");
-        link.wrong(format!("`{}` is none", self.status.root_hash), OTHER)
     }
 
     /// Which release it says it runs. Known of one that came as a patch; the first one was never told its name.
