@@ -212,7 +212,9 @@ pub fn sealed_root(sealed: Option<&[u8]>, given: Option<&[u8]>) -> Link {
     let link = Link::ok(format!("root sealed in the image, SHA-256 {}", digest(sealed)), "the root you gave");
     match given {
         Some(given) if given == sealed => link.by("the same bytes"),
-        Some(_) => link.not_proven("they are not the same bytes; one may follow the other", false),
+        Some(_) => {
+            link.not_proven("they are not the same bytes; a depot shows whether one follows the other", false)
+        }
         None => link.not_proven("an image never vouches for itself: give `--root`", false),
     }
 }

@@ -174,3 +174,22 @@ fn law_2_another_image_under_a_signed_version_is_wrong() {
     fails(&world.verify("lamp-1.0.1", " --depot depot"), &words);
     assert_eq!(world.verify("signed", " --depot depot").code, 0);
 }
+
+#[test]
+fn a_sealed_root_that_follows_the_given_one_is_proven_by_the_depot_and_no_other_is() {
+    let mut world = World::with(&["1.0.0"]);
+    world.follow();
+    world.publish_folder(&world.release("1.0.1", &[]));
+    let said = world.verify("lamp-1.0.1", "");
+    says(&said, &["not proven  root sealed in the image", "a depot shows whether one follows the other"]);
+    let said = world.verify("lamp-1.0.1", " --depot depot");
+    assert_eq!(said.code, 0, "{said:?}");
+    let follows = "<- roots that follow the one you gave; by the keys of the root before each";
+    says(&said, &["ok          root version 2 <- the root you gave", follows]);
+    // The same version with the root of somebody else in it.
+    fs::remove_dir_all(world.path("lamp-1.0.1")).expect("removes");
+    world.maker.root = crate::common::maker::Maker::with_seeds([7, 8, 9]).root;
+    world.release("1.0.1", &[]);
+    let words = ["wrong       the image", "roots that follow the one you gave: it is none of them"];
+    fails(&world.verify("lamp-1.0.1", " --depot depot"), &words);
+}

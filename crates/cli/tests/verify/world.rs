@@ -150,6 +150,22 @@ impl World {
         publish(&self.bench.depot(), &wanted, &ways, &|_, _| ()).expect("published");
     }
 
+    /// A root that follows, published in the depot. `root.json` stays the first one.
+    pub fn follow(&mut self) {
+        let mut store = std::collections::BTreeMap::<String, Vec<u8>>::new();
+        let before = tuf::client::trust_root(&mut store, &self.maker.root).expect("a root");
+        let next = tuf::metadata::Root { version: before.version + 1, ..before.clone() };
+        let signed = tuf::repository::Unsigned::root(Some(&before), next).expect("follows");
+        let signed = signed.sign_by(&[&self.maker.offline]).expect("signed");
+        let path = self.path("2.root.json");
+        fs::write(&path, signed.bytes()).expect("writes");
+        let signers: [&dyn Sign; 2] = [&self.maker.offline, &self.maker.online];
+        let signing = Signing { root: &self.maker.root, signers: &signers, now: NOW, fresh_days: 1 };
+        let _locks = without_starts();
+        signing.follow(&self.bench.depot(), &path).expect("follows");
+        self.maker.root = signed.bytes().to_vec();
+    }
+
     /// What somebody who can write to the depot does.
     pub fn change_index(&self, change: impl FnOnce(&mut Index)) {
         let mut index = self.bench.index();

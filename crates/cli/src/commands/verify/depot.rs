@@ -1,13 +1,14 @@
 //! What a depot says of its releases, link by link: index, statements, roles, proofs, officers' notes.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 
 use depot::DepotFolder;
 use ledger::note::KeyName;
 use model::Sha256Digest;
 use release::index::{INDEX_LIMIT, WORDS_LIMIT, index_path, words_path};
 use release::statement::STATEMENT_LIMIT;
-use release::verify::{Link, chain, listed, logged, roles, roles_failed};
+use release::verify::{Link, chain, digest, listed, logged, roles, roles_failed};
 use release::{Index, IndexedRelease, ReleaseId, Statement, trust};
 use tuf::Limits;
 use tuf::client::{Updated, trust_root, update};
@@ -29,6 +30,8 @@ pub struct Wanted {
     pub uki: Option<Sha256Digest>,
     /// Known of a folder, and not of a disk.
     pub id: Option<ReleaseId>,
+    /// The root sealed in it, where that is known.
+    pub sealed_root: Option<Sha256Digest>,
     /// Whether it is a failure that the depot does not have it.
     pub asked: bool,
 }
@@ -160,7 +163,8 @@ impl Walk<'_> {
         }
 
         let mut store: BTreeMap<String, Vec<u8>> = BTreeMap::new();
-        let mut documents = self.place.roles();
+        let roots = RefCell::default();
+        let mut documents = self.place.roles(&roots);
         let mut signed = None;
         if let Some(root) = &self.trusted.root {
             match trust_root(&mut store, root) {
@@ -169,12 +173,15 @@ impl Walk<'_> {
                     Err(error) => walked.links.push(roles_failed(&error)),
                     Ok(updated) => {
                         walked.links.extend(roles(&updated));
+                        walked.links.extend(self.sealed_follow(root, &roots.borrow()));
                         signed = Some(updated);
                     }
                 },
             }
         }
-        let is_there = |wanted: &&Wanted| releases.iter().any(|it| it.version == wanted.version);
+        // Without an index that is told already, and nothing is known of what is there.
+        let is_there =
+            |wanted: &&Wanted| index.is_none() || releases.iter().any(|it| it.version == wanted.version);
         for wanted in self.wanted.iter().filter(|wanted| !is_there(wanted)) {
             let link = Link::ok(
                 format!("{}, version {}", wanted.what, wanted.version),
@@ -199,6 +206,23 @@ impl Walk<'_> {
         }
         walked.index = index;
         Ok(walked)
+    }
+
+    /// Sealed roots that are not the given one: whether they follow it. Each was signed by the one before, or the update had not gone through.
+    fn sealed_follow(&self, given: &[u8], roots: &BTreeSet<Sha256Digest>) -> Vec<Link> {
+        let sealed = self.wanted.iter().filter_map(|wanted| wanted.sealed_root);
+        let others = sealed.filter(|sealed| *sealed != digest(given));
+        let link = |sealed: Sha256Digest| {
+            let link = Link::ok(
+                format!("root sealed in the image, SHA-256 {sealed}"),
+                "roots that follow the one you gave",
+            );
+            match roots.contains(&sealed) {
+                true => link.by("the keys of the root before each"),
+                false => link.not_proven("it is none of them: it is older, or of somebody else", false),
+            }
+        };
+        others.map(link).collect()
     }
 
     fn ensure_names(&self) -> Result<(), Failure> {
@@ -227,6 +251,7 @@ impl Walk<'_> {
             let why = format!("{} has no `{path}`", self.place.called());
             let next = "name an appliance and a channel that it has";
             return match self.wanted {
+                [] if self.place.is_bundle() => Ok(Err(link.wrong(why, self.place.again()))),
                 [] => Err(Failure::new(Fault::User, why).hint(next)),
                 // Whoever made the image, it is not offered there.
                 _ => Ok(Err(Link { next: Some(next.into()), ..link.not_proven(why, true) })),

@@ -5,6 +5,7 @@ use std::path::Path;
 use ::image::ReadAt;
 use ::image::gpt::SECTOR;
 use ::image::qcow2::Qcow2;
+use model::Sha256Digest;
 use model::definition::{Definition, SEALED_PATH, SEALED_TRUST, TRUST_LEDGER, TRUST_ROOT};
 use release::Statement;
 use release::inspect::{InspectError, Parts, parts_of_disk};
@@ -52,7 +53,8 @@ fn look(path: &Path, trusted: &Trusted) -> Result<Found, Failure> {
         Err(why) => return broken(why),
     };
     let mut links = vec![root(&image, &verity, &hash, "the kernel image on this disk")];
-    links.extend(sealed_in(&image, trusted));
+    let (trusts, sealed_root) = sealed_in(&image, trusted);
+    links.extend(trusts);
     let rest = Link::ok("boot loader and partition table", "the statement");
     links.push(rest.not_proven("nobody signs them: they only choose which kernel image starts", false));
     let definition = sealed_file(&image, SEALED_PATH, SEALED_LIMIT).ok().flatten();
@@ -64,6 +66,7 @@ fn look(path: &Path, trusted: &Trusted) -> Result<Found, Failure> {
             root_hash: hash,
             uki: Some(digest(&uki)),
             id: None,
+            sealed_root,
             asked: trusted.is_asked(),
         };
         (definition.appliance.id(), wanted)
@@ -93,20 +96,20 @@ pub fn of_release(path: &Path, name: &str, statement: &Statement) -> Result<Vec<
     Ok(vec![kernel, Link { what: format!("root image on {name}"), ..system }])
 }
 
-/// Whom an image trusts: the roles' root and the ledger's policy that are sealed in it.
-pub fn sealed_in(image: &dyn ReadAt, trusted: &Trusted) -> Vec<Link> {
+/// Whom an image trusts: the roles' root and the ledger's policy that are sealed in it; and the digest of that root.
+pub fn sealed_in(image: &dyn ReadAt, trusted: &Trusted) -> (Vec<Link>, Option<Sha256Digest>) {
     let sealed = |name: &str| sealed_file(image, &format!("{SEALED_TRUST}/{name}"), SEALED_LIMIT);
     let broken = |why| Link::ok("what the image trusts", "files sealed in it").wrong(why, AGAIN);
-    let roles = match sealed(TRUST_ROOT) {
-        Ok(sealed) => sealed_root(sealed.as_deref(), trusted.root.as_deref()),
+    let root = match sealed(TRUST_ROOT) {
+        Ok(root) => root,
         // The same image gives the same answer once more.
-        Err(why) => return vec![broken(why)],
+        Err(why) => return (vec![broken(why)], None),
     };
     let policy = match sealed(TRUST_LEDGER) {
         Ok(sealed) => sealed_policy(sealed.as_deref(), trusted.policy.as_ref()),
         Err(why) => broken(why),
     };
-    vec![roles, policy]
+    (vec![sealed_root(root.as_deref(), trusted.root.as_deref()), policy], root.as_deref().map(digest))
 }
 
 fn open(file: DiskFile) -> Result<Box<dyn ReadAt>, String> {

@@ -88,11 +88,14 @@ pub fn look(path: &Path, trusted: &Trusted) -> Result<Found, Failure> {
         Err(error) => Ok(Err(chain(&error))),
     };
     let hash = release.manifest().image.root_hash;
+    let mut sealed_root = None;
     match (open(names::ROOT)?, open(names::VERITY)?) {
         (Ok(image), Ok(tree)) => {
             links.push(root(&image, &tree, &hash, &from));
             links.extend(statement.as_ref().map(|statement| lengths(statement, image.size(), &tree)));
-            links.extend(disk::sealed_in(&image, trusted));
+            let (trusts, sealed) = disk::sealed_in(&image, trusted);
+            links.extend(trusts);
+            sealed_root = sealed;
         }
         (Err(why), _) | (_, Err(why)) => {
             links.push(Link::ok("root image", format!("root hash {hash} of {from}")).wrong(why, AGAIN));
@@ -121,6 +124,7 @@ pub fn look(path: &Path, trusted: &Trusted) -> Result<Found, Failure> {
             root_hash: statement.image.root_hash,
             uki: Some(digest(&uki)),
             id: Some(statement.id()),
+            sealed_root,
             asked: trusted.is_asked(),
         };
         (statement.identity.id(), wanted)

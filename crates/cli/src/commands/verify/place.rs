@@ -1,5 +1,7 @@
 //! Where signatures and proofs are: a depot's folder, its URL, or a bundle. Small files only, every one with a limit.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::Path;
 
@@ -7,6 +9,7 @@ use depot::bundle::Opened;
 use ledger::folder::Folder;
 use ledger::http::Client;
 use ledger::read::{AccessError, ReadLog};
+use model::Sha256Digest;
 use release::index::{ObjectRef, object_path};
 use release::trust;
 use release::verify::{chain, digest};
@@ -107,9 +110,14 @@ impl Place {
         }
     }
 
-    /// The roles' documents.
-    pub fn roles(&self) -> impl Fetch + '_ {
-        Roles(self)
+    /// The roles' documents. The digests of the roots that are asked for are kept in `roots`: once an update went through, they are a chain.
+    pub fn roles<'a>(&'a self, roots: &'a RefCell<BTreeSet<Sha256Digest>>) -> impl Fetch + 'a {
+        Roles { place: self, roots }
+    }
+
+    /// Whether it is a bundle, which holds all that it needs.
+    pub fn is_bundle(&self) -> bool {
+        self.is_bundle
     }
 }
 
@@ -127,19 +135,27 @@ impl ReadLog for Bundled {
     }
 }
 
-struct Roles<'a>(&'a Place);
+struct Roles<'a> {
+    place: &'a Place,
+    roots: &'a RefCell<BTreeSet<Sha256Digest>>,
+}
 
 impl Fetch for Roles<'_> {
     fn open(&mut self, name: &str, _: usize) -> Result<Box<dyn Read + '_>, FetchError> {
         let limit = Limits::DEFAULT.targets as usize + 1;
-        match self.0.read(&format!("{}/{name}", trust::FOLDER), limit) {
-            Ok(Some(bytes)) => Ok(Box::new(std::io::Cursor::new(bytes))),
+        match self.place.read(&format!("{}/{name}", trust::FOLDER), limit) {
+            Ok(Some(bytes)) => {
+                if name.ends_with(".root.json") {
+                    self.roots.borrow_mut().insert(digest(&bytes));
+                }
+                Ok(Box::new(std::io::Cursor::new(bytes)))
+            }
             Ok(None) => Err(FetchError::Missing),
             Err(error) => Err(FetchError::Unreachable(Box::new(error))),
         }
     }
 
     fn called(&self, name: &str, _: usize) -> String {
-        format!("{}/{}/{name}", self.0.name.trim_end_matches('/'), trust::FOLDER)
+        format!("{}/{}/{name}", self.place.name.trim_end_matches('/'), trust::FOLDER)
     }
 }

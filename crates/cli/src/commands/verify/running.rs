@@ -101,7 +101,7 @@ fn compare(place: &str, appliance: &str, runs: &mut Wanted, trusted: &Trusted) -
         false => link.wrong(differs.join(", and "), OTHER),
     });
     if differs.is_empty() {
-        (runs.id, runs.uki) = (stated.id, stated.uki);
+        (runs.id, runs.uki, runs.sealed_root) = (stated.id, stated.uki, stated.sealed_root);
     }
     Ok(links)
 }
@@ -200,6 +200,7 @@ impl Said {
             root_hash: root_hash.parse().map_err(|_| nonsense("root hash", root_hash))?,
             uki: None,
             id: self.id(),
+            sealed_root: None,
             asked: true,
         })
     }
@@ -224,6 +225,7 @@ impl Said {
                 root_hash,
                 uki: None,
                 id: None,
+                sealed_root: None,
                 asked: false,
             })
         };
