@@ -4,7 +4,9 @@ use std::fs::{self, File, OpenOptions};
 use std::path::Path;
 
 use release::names;
+use release::verify::sealed_file;
 
+use crate::pieces::Fixture;
 use crate::world::{World, change_byte};
 use crate::{fails, says};
 
@@ -192,4 +194,16 @@ fn a_sealed_root_that_follows_the_given_one_is_proven_by_the_depot_and_no_other_
     world.release("1.0.1", &[]);
     let words = ["wrong       the image", "roots that follow the one you gave: it is none of them"];
     fails(&world.verify("lamp-1.0.1", " --depot depot"), &words);
+}
+
+#[test]
+fn law_11_a_sealed_file_is_read_up_to_its_limit_and_damage_is_not_nothing() {
+    let mut fixture = Fixture::new();
+    fixture.file("root.json", &[b'x'; 100]);
+    let image = fixture.image();
+    let read = |path, limit| sealed_file(&image, path, limit);
+    assert_eq!(read("root.json", 100), Ok(Some(vec![b'x'; 100])));
+    assert_eq!(read("root.json", 99), Err("`root.json` has more than 99 bytes".into()));
+    assert_eq!(read("policy", 100), Ok(None));
+    assert!(sealed_file(&image[..1000].to_vec(), "policy", 100).is_err());
 }
