@@ -27,7 +27,7 @@ pub struct VerifyArgs {
     /// Appliance, where a depot has several or is a URL: `VENDOR/NAME`
     #[arg(long, value_name = "APPLIANCE")]
     pub appliance: Option<String>,
-    /// Version in a depot or a bundle, otherwise all of the channel; of a virtual machine: the release folder that it should run
+    /// Version in a depot, otherwise all of the channel; of a virtual machine: the release folder that it should run
     #[arg(long, value_name = "RELEASE")]
     pub release: Option<String>,
     /// Channel of a depot: otherwise `stable`, or the one that a virtual machine follows
