@@ -12,7 +12,7 @@ use depot::roles::Signing;
 use depot::ways::{ImageFiles, Made, Recipe, WayError, Ways};
 use keys::{SecretKey, Sign};
 use release::{ArtifactName, ImageFacts, Manifest, Purpose, ReleaseDraft, names};
-use support::{Said, ampoule_in};
+use support::{Said, ampoule_in, without_starts};
 use testkit::Bench;
 
 fn ampoule(folder: &Path, command: &str) -> Said {
@@ -97,6 +97,7 @@ fn signed_depot(bench: &Bench) {
         signing: Some(Signing { root: &root, signers: &signers, now, fresh_days: 1 }),
         ledger: None,
     };
+    let _locks = without_starts();
     publish(&depot, &request, &Plain, &|_, _| ()).expect("published");
 }
 
