@@ -17,10 +17,12 @@ mod foreign;
 pub mod gates;
 pub mod papers;
 pub mod reach;
+mod rebuilds;
 pub mod render;
 pub mod side;
 pub mod vex;
 
 pub use compare::{Evidence, compare};
 pub use facts::Bulletin;
+pub use rebuilds::Rebuild;
 pub use side::{Side, SideError};

@@ -177,9 +177,9 @@ pub enum Command {
         after_help = "Examples:\n  ampoule inspect out/lamp\n  ampoule inspect out/lamp/disk.qcow2 --path /usr/bin/env\n  ampoule inspect out/lamp --section setuid"
     )]
     Inspect(InspectArgs),
-    /// Check a release, a depot or a disk, link by link, up to the keys that you trust
+    /// Check a release, a depot, a bundle, a disk or what runs, up to the keys that you trust
     #[command(
-        after_help = "Examples:\n  ampoule verify out/lamp\n  ampoule verify out/lamp/disk.qcow2 --depot depot --root 1.root.json --policy ledger.policy\n  ampoule verify https://example.com/depot --appliance acme/lamp --root 1.root.json\n  ampoule verify depot --release 1.0.1 --officers officers --approvals 2"
+        after_help = "Examples:\n  ampoule verify out/lamp\n  ampoule verify out/lamp/disk.qcow2 --depot depot --root 1.root.json --policy ledger.policy\n  ampoule verify https://example.com/depot --appliance acme/lamp --root 1.root.json\n  ampoule verify depot --release 1.0.1 --officers officers --approvals 2\n  ampoule verify shop.bundle --root 1.root.json --policy ledger.policy\n  ampoule verify .ampoule/vm/lamp --depot depot --root 1.root.json"
     )]
     Verify(VerifyArgs),
     /// Show the components of a release, or print its SBOM as CycloneDX or SPDX

@@ -4,6 +4,7 @@
 
 use std::io::{IsTerminal, Write};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use builder::progress::{Event, Progress, Step};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -18,6 +19,8 @@ pub struct Printer {
     is_quiet: bool,
     mode: Mode,
     bar: Mutex<Option<ProgressBar>>,
+    /// Whether standard output has its document already.
+    has_data: AtomicBool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -39,7 +42,7 @@ impl Printer {
             ProgressMode::Auto if std::io::stderr().is_terminal() => Mode::Tty,
             ProgressMode::Auto => Mode::Plain,
         };
-        Self { is_json, is_quiet, mode, bar: Mutex::new(None) }
+        Self { is_json, is_quiet, mode, bar: Mutex::new(None), has_data: AtomicBool::new(false) }
     }
 
     /// Data: `text` for people, `value` for programs. A closed pipe ends quietly.
@@ -49,6 +52,7 @@ impl Printer {
         } else {
             text()
         };
+        self.has_data.store(true, Ordering::Relaxed);
         // Writing can only fail because the reader went away, as `| head` does.
         let _ = std::io::stdout().lock().write_all(output.as_bytes());
     }
@@ -90,10 +94,11 @@ impl Printer {
         }
     }
 
-    /// A failure: message, causes, what is unchanged, hints.
+    /// A failure: message, causes, what is unchanged, hints. A program that asked for JSON gets one document: where the answer itself is
+    /// there and says what is wrong, the failure is for people only.
     pub fn failure(&self, failure: &Failure) {
         self.clear();
-        if self.is_json {
+        if self.is_json && !self.has_data.load(Ordering::Relaxed) {
             println!("{}", serde_json::to_string_pretty(&failure.to_json()).expect("JSON values serialise"));
         } else {
             eprint!("{}", failure.to_text());

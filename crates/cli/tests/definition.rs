@@ -73,6 +73,22 @@ fn the_example_passes_check() {
 }
 
 #[test]
+fn a_list_of_components_that_is_none_is_found_before_a_build() {
+    let bench = Bench::new();
+    ampoule_in(bench.path(), ["init", "my-site"]);
+    let file = bench.join("my-site/appliance.toml");
+    let text = std::fs::read_to_string(&file).expect("a definition");
+    std::fs::write(&file, format!("{text}\n[sbom]\nmerge = [\"app.json\"]\n")).expect("writes");
+    let good = r#"{"bomFormat": "CycloneDX", "specVersion": "1.6", "version": 1, "components": []}"#;
+    for (content, code) in [(good, 0), ("{\"neither\": 1}", 3), ("{", 3)] {
+        bench.write("my-site/app.json", content);
+        let said = ampoule_in(bench.path(), ["check", "my-site"]);
+        assert_eq!(said.code, code, "{content}: {said:?}");
+        assert_eq!(said.err.contains("app.json"), code != 0, "{}", said.err);
+    }
+}
+
+#[test]
 fn a_typo_in_any_section_is_an_error_that_points_at_its_line() {
     let bench = Bench::new();
     let full = testkit::workspace().join("crates/model/src/testdata/full.toml");

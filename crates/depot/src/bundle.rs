@@ -7,6 +7,7 @@
 mod error;
 mod frame;
 mod import;
+mod look;
 mod pack;
 
 use std::collections::BTreeSet;
@@ -20,6 +21,7 @@ use crate::folder::ensure_name;
 
 pub use error::{BundleError, BundleErrorKind};
 pub use import::{Imported, ensure_bundle, import};
+pub use look::{Opened, claims_to_be_one};
 pub use pack::{Packed, Selection, pack};
 
 /// The format this version writes and reads.

@@ -17,6 +17,7 @@ pub mod publish;
 pub mod roles;
 pub mod serve;
 pub mod take;
+pub mod unpack;
 pub mod ways;
 pub mod words;
 

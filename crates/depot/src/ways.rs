@@ -10,6 +10,8 @@ use image::{ReadAt, verity};
 use model::Sha256Digest;
 use release::ImageFacts;
 
+use crate::unpack::{Unpacking, Wanted};
+
 /// Why a way could not be made.
 pub type WayError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -126,16 +128,13 @@ impl Ways for Patches {
     }
 
     fn rebuild(&self, full: &Path, to: &ImageFiles) -> Result<(), WayError> {
-        let mut target = Files::create(to)?;
+        // The full image's own digest is right already, and with it the UKI's.
+        let wanted = Wanted::new(&to.facts, None, &[]);
+        let mut target = Unpacking::create(&to.root, &to.uki, Some(wanted))?;
         let options = patch::ApplyOptions { memory: EVERYTHING, resume: patch::Resume::Never };
         let mut input = BufReader::new(File::open(full)?);
-        patch::apply(&mut input, None, &mut target, &options, &mut |_, _| ())?;
-        let root_hash = target.hashes.finish()?.root_hash;
-        if root_hash != to.facts.root_hash {
-            return Err(
-                format!("it gives the root hash {root_hash}, and {} is stated", to.facts.root_hash).into()
-            );
-        }
+        let applied = patch::apply(&mut input, None, &mut target, &options, &mut |_, _| ())?;
+        target.judge(&applied.header)?;
         Ok(())
     }
 }
@@ -209,21 +208,6 @@ impl ReadAt for Opened {
     }
 }
 
-/// Files that an image is made in; the hash tree grows with the root.
-struct Files {
-    root: File,
-    uki: File,
-    hashes: verity::VerityBuilder,
-}
-
-impl Files {
-    fn create(to: &ImageFiles) -> Result<Self, WayError> {
-        let open =
-            |path: &Path| File::options().read(true).write(true).create(true).truncate(true).open(path);
-        Ok(Self { root: open(&to.root)?, uki: open(&to.uki)?, hashes: hashes(to)? })
-    }
-}
-
 fn hashes(of: &ImageFiles) -> Result<verity::VerityBuilder, WayError> {
     let salt = of.facts.salt().ok_or("the verity salt is not hexadecimal")?;
     let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
@@ -250,20 +234,5 @@ impl patch::Target for Hashes<'_> {
 
     fn write_uki(&mut self, _offset: u64, _bytes: &[u8]) -> io::Result<()> {
         Ok(())
-    }
-}
-
-impl patch::Target for Files {
-    fn write_root(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.hashes.update(bytes);
-        self.root.write_all_at(bytes, offset)
-    }
-
-    fn read_root(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-        self.root.read_exact_at(buffer, offset)
-    }
-
-    fn write_uki(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.uki.write_all_at(bytes, offset)
     }
 }

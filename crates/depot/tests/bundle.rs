@@ -4,14 +4,16 @@ mod common;
 
 use std::fs;
 use std::io::Write;
+use std::path::Path;
 
-use depot::bundle::{Selection, import, pack};
+use depot::bundle::{Opened, Selection, import, pack};
 use depot::publish::publish;
 use depot::take::Believing;
 use depot::{DepotError, DepotFolder, care, words};
 use keys::Sign;
 use ledger::note::Note;
-use release::{Statement, trust};
+use model::Sha256Digest;
+use release::{Index, Statement, trust};
 use tuf::Time;
 
 use common::carried::{Carried, DAY, refused, told};
@@ -83,6 +85,7 @@ fn law_2_a_byte_changed_anywhere_is_refused_and_the_depot_is_as_it_was() {
                     let outcome = import(&file, &depot, carried.believing(), NOW);
                     let error = told(&outcome.expect_err("a changed byte"));
                     assert!(error.contains("is refused"), "byte {at}: {error}");
+                    assert!(is_noticed(&file), "byte {at}");
                 }
                 assert_eq!(common::files_in(&place), before);
             });
@@ -91,6 +94,46 @@ fn law_2_a_byte_changed_anywhere_is_refused_and_the_depot_is_as_it_was() {
     assert_eq!(carried.shown(), before);
     fs::write(&file, &good).expect("writes");
     carried.import(&file).expect("the bundle itself is good");
+}
+
+/// Whether a look alone finds that something is wrong, without taking anything.
+fn is_noticed(bundle: &Path) -> bool {
+    let Ok(opened) = Opened::open(bundle) else { return true };
+    if !opened.check().expect("reads").is_empty() {
+        return true;
+    }
+    let bytes = opened.read(&opened.index_path(), 1 << 20).expect("reads").expect("an index");
+    Index::parse(&bytes, APPLIANCE, "stable").map_or(true, |index| opened.compare(&index).is_some())
+}
+
+#[test]
+fn a_look_tells_every_changed_member_and_takes_nothing() {
+    let carried = Carried::with(&[("1.0.0", "one"), ("1.0.1", "two")]);
+    let (file, _) = carried.pack(&["1.0.0", "1.0.1"], true);
+    let mut bytes = fs::read(&file).expect("reads");
+    let opened = Opened::open(&file).expect("a bundle");
+    assert!(opened.check().expect("reads").is_empty());
+    let index = opened.index_path();
+    assert_eq!(opened.read(&index, 9).expect("reads").expect("is there"), b"{\n  \"form");
+    assert_eq!(opened.read("tuf/nobody.json", 9).expect("reads"), None);
+    // Two members are changed: both are told, so that a person knows how much of it is damaged.
+    for content in ["lock of 1.0.0", "lock of 1.0.1"] {
+        let at = bytes.windows(content.len()).position(|it| it == content.as_bytes()).expect("is there");
+        bytes[at] ^= 1;
+    }
+    fs::write(&file, &bytes).expect("writes");
+    assert_eq!(Opened::open(&file).expect("a bundle").check().expect("reads").len(), 2);
+    // Where the archive breaks off, what follows is not guessed.
+    fs::write(&file, &bytes[..bytes.len() / 2]).expect("writes");
+    let wrong = Opened::open(&file).expect("a bundle").check().expect("reads");
+    assert!(wrong.last().expect("told").to_string().contains("it ends within"), "{wrong:?}");
+    let opened = Opened::open(&file).expect("a bundle");
+    let is_object = |member: &&depot::bundle::Member| member.path.starts_with("objects/");
+    let objects = opened.contents().members.iter().filter(is_object).count();
+    let wrong = opened.objects(&[(Sha256Digest([9; 32]), "the lock of 7".to_owned())].into());
+    assert_eq!(wrong.len(), objects + 1);
+    assert!(wrong[0].to_string().contains("the lock of 7 is missing"), "{wrong:?}");
+    assert!(wrong[1..].iter().all(|it| it.to_string().contains("no release in it needs")), "{wrong:?}");
 }
 
 #[test]

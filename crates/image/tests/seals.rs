@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{ask, hash_tree, judge, noise, threads};
+use common::{ask, hash_tree, judge, noise, stub, threads};
 use image::verity::{self, VerityBuilder, VerityError};
 use image::{Uuid, cpio, uki};
 use model::Sha256Digest;
@@ -156,35 +156,6 @@ fn an_initrd_with_a_path_twice_or_below_a_file_is_refused() {
     let write = |entries: &[cpio::Entry<'_>]| cpio::write(entries, &mut Vec::new());
     assert!(matches!(write(&[file("a"), file("a")]), Err(cpio::CpioError::Duplicate { .. })));
     assert!(matches!(write(&[file("a"), file("a/b")]), Err(cpio::CpioError::NotADirectory { .. })));
-}
-
-/// A stub as systemd's: headers of 1 KiB, two sections.
-fn stub() -> Vec<u8> {
-    let mut stub = vec![0; 2048];
-    let mut put = |at: usize, bytes: &[u8]| stub[at..at + bytes.len()].copy_from_slice(bytes);
-    put(0, b"MZ");
-    put(60, &0x78u32.to_le_bytes());
-    put(0x78, b"PE\0\0\x64\x86\x02\0");
-    put(0x78 + 4 + 16, &240u16.to_le_bytes());
-    // A symbol table behind the sections, as Debian 12's stub has.
-    put(0x78 + 4 + 8, &2048u32.to_le_bytes());
-    put(0x78 + 4 + 12, &5u32.to_le_bytes());
-    let optional = 0x78 + 24;
-    put(optional, &0x20Bu16.to_le_bytes());
-    for (at, value) in [(32, 4096u32), (36, 512), (56, 0x3000), (60, 1024), (108, 16)] {
-        put(optional + at, &value.to_le_bytes());
-    }
-    for (index, (name, address, offset)) in
-        [(".text", 0x1000u32, 1024u32), (".sbat", 0x2000, 1536)].iter().enumerate()
-    {
-        let header = optional + 240 + index * 40;
-        put(header, name.as_bytes());
-        for (at, value) in [(8, 300u32), (12, *address), (16, 512), (20, *offset), (36, 0x4000_0040)] {
-            put(header + at, &value.to_le_bytes());
-        }
-    }
-    stub.resize(2048 + 5 * 18 + 4, 0);
-    stub
 }
 
 fn new(name: &'static str, data: &'static [u8]) -> uki::NewSection<'static> {

@@ -4,6 +4,7 @@
 //! proven is told, too: silence would look like a proof.
 
 use std::error::Error;
+use std::io::Read;
 
 use image::{ReadAt, erofs, uki, verity};
 use ledger::policy::Policy;
@@ -182,21 +183,24 @@ pub fn digest(bytes: &[u8]) -> Sha256Digest {
     Sha256Digest(Sha256::digest(bytes).into())
 }
 
-/// A file of an image, of at most `limit` bytes. `None`: the image has none, or it can not be read.
-pub fn sealed_file(root: &dyn ReadAt, path: &str, limit: u64) -> Option<Vec<u8>> {
-    let image = erofs::Image::open(root).ok()?;
+/// A file of an image, of at most `limit` bytes. `None`: the image has none. Damage is told: it is not the same as nothing.
+pub fn sealed_file(root: &dyn ReadAt, path: &str, limit: u64) -> Result<Option<Vec<u8>>, String> {
+    let image = erofs::Image::open(root).map_err(|error| chain(&error))?;
     let mut found = None;
-    image
-        .walk(|entry| {
-            if entry.path.as_str() == path {
-                found = Some(entry);
-            }
-        })
-        .ok()?;
+    let walked = image.walk(|entry| {
+        if entry.path.as_str() == path {
+            found = Some(entry);
+        }
+    });
+    walked.map_err(|error| chain(&error))?;
+    let Some(entry) = found else { return Ok(None) };
     let mut bytes = Vec::new();
-    let reader = image.open_file(&found?);
-    std::io::Read::read_to_end(&mut std::io::Read::take(reader, limit + 1), &mut bytes).ok()?;
-    (bytes.len() as u64 <= limit).then_some(bytes)
+    let mut reader = image.open_file(&entry).take(limit + 1);
+    reader.read_to_end(&mut bytes).map_err(|error| format!("`{path}` can not be read: {error}"))?;
+    match bytes.len() as u64 > limit {
+        true => Err(format!("`{path}` has more than {limit} bytes")),
+        false => Ok(Some(bytes)),
+    }
 }
 
 /// The root of the roles that an image is sealed with. It may be shown, and it proves nothing of who made the image.
@@ -208,8 +212,31 @@ pub fn sealed_root(sealed: Option<&[u8]>, given: Option<&[u8]>) -> Link {
     let link = Link::ok(format!("root sealed in the image, SHA-256 {}", digest(sealed)), "the root you gave");
     match given {
         Some(given) if given == sealed => link.by("the same bytes"),
-        Some(_) => link.not_proven("they are not the same bytes; one may follow the other", false),
+        Some(_) => {
+            link.not_proven("they are not the same bytes; a depot shows whether one follows the other", false)
+        }
         None => link.not_proven("an image never vouches for itself: give `--root`", false),
+    }
+}
+
+/// The ledger's policy that an image is sealed with: whether an appliance of it asks for proofs, and for which.
+pub fn sealed_policy(sealed: Option<&[u8]>, given: Option<&Policy>) -> Link {
+    let Some(sealed) = sealed else {
+        let link = Link::ok("ledger that the image trusts", "the policy sealed in it");
+        return link.not_proven("it has none: an appliance of it asks for no proof of a ledger", false);
+    };
+    let what = format!("ledger policy sealed in the image, SHA-256 {}", digest(sealed));
+    let policy = match Policy::parse(sealed) {
+        Ok(policy) => policy,
+        Err(error) => return Link::ok(what, "the form of a policy").wrong(chain(&error), REBUILT),
+    };
+    let origins: Vec<String> = policy.logs().iter().map(|log| log.key.name().to_string()).collect();
+    let link = Link::ok(format!("{what}, of {}", origins.join(" and ")), "the policy you gave");
+    match given {
+        Some(given) if *given == policy => link.by("the same ledgers, witnesses and quorum"),
+        Some(_) => link
+            .not_proven("it is another one; an appliance of this image asks for what is sealed in it", false),
+        None => link.not_proven("an image never vouches for itself: give `--policy`", false),
     }
 }
 
@@ -303,5 +330,26 @@ mod tests {
         let is_ok = |sealed, given| sealed_root(sealed, given).outcome == Outcome::Ok;
         assert!(!is_ok(Some(b"root"), None) && !is_ok(None, Some(b"root")) && !is_ok(Some(b"a"), Some(b"b")));
         assert!(is_ok(Some(b"root"), Some(b"root")));
+    }
+
+    #[test]
+    fn law_2_a_sealed_policy_never_vouches_for_its_own_image() {
+        // One key under two names is the key of two ledgers.
+        let policy = |name: &str| {
+            format!("log example.com/{name}+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k\nquorum none\n")
+        };
+        let (ours, other) = (policy("foo+530d903a"), policy("bar+c6fb2e3e"));
+        let judged = |sealed: Option<&str>, given: Option<&str>| {
+            let given = given.map(|given| Policy::parse(given.as_bytes()).expect("a policy"));
+            sealed_policy(sealed.map(str::as_bytes), given.as_ref()).outcome
+        };
+        let is_open = |outcome| matches!(outcome, Outcome::NotProven { asked: false, .. });
+        assert_eq!(judged(Some(&ours), Some(&ours)), Outcome::Ok);
+        // Another order, another comment: the same ledger.
+        assert_eq!(judged(Some(&format!("# ours\n{ours}")), Some(&ours)), Outcome::Ok);
+        for (sealed, given) in [(Some(&*ours), None), (Some(&ours), Some(&*other)), (None, Some(&ours))] {
+            assert!(is_open(judged(sealed, given)), "{sealed:?} {given:?}");
+        }
+        assert!(matches!(judged(Some("log"), Some(&ours)), Outcome::Wrong { .. }));
     }
 }

@@ -5,10 +5,16 @@ use super::units::{enable, known_units, mask};
 use super::{ComposeError, generated};
 
 /// Units that would only take time, with the reason. Those an image does not contain are skipped.
-const MASKED: &[(&str, &str)] = &[(
-    "systemd-networkd-persistent-storage.service",
-    "leases live as long as the boot; the service runs a program to say so",
-)];
+const MASKED: &[(&str, &str)] = &[
+    (
+        "systemd-networkd-persistent-storage.service",
+        "leases live as long as the boot; the service runs a program to say so",
+    ),
+    (
+        "systemd-udev-load-credentials.service",
+        "devices wait for it, and no hypervisor gives an appliance rules for them",
+    ),
+];
 
 /// Network and disks are all that services wait for. init has loaded their drivers, so that asking for these two is enough.
 const EARLY_DEVICES: &str = "\
@@ -63,6 +69,13 @@ Requires=nftables.service
 After=nftables.service
 ";
 
+/// The rules go with the kernel, or are replaced in one step by those that come next: stopping must not leave the network without
+/// them, neither on the way down nor while user space restarts alone.
+const FIREWALL_STAYS: &str = "\
+[Service]
+ExecStop=
+";
+
 /// Puts the units in order.
 pub fn arrange(draft: &mut Draft<'_>) -> Result<(), ComposeError> {
     let origin = generated("start");
@@ -91,6 +104,8 @@ pub fn arrange(draft: &mut Draft<'_>) -> Result<(), ComposeError> {
     if known.contains("systemd-networkd.service") && known.contains("nftables.service") {
         let drop_in = format!("{folder}/systemd-networkd.service.d/10-ampoule.conf");
         draft.put_bytes(&drop_in, FIREWALL_FIRST, text, &origin)?;
+        let stays = format!("{folder}/nftables.service.d/10-ampoule.conf");
+        draft.put_bytes(&stays, FIREWALL_STAYS, text, &origin)?;
     }
     Ok(())
 }
@@ -129,6 +144,14 @@ mod tests {
         let drop_in = "/usr/lib/systemd/system/systemd-networkd.service.d/10-ampoule.conf";
         let text = draft.read_text(drop_in).unwrap().expect("networkd is told");
         assert!(text.contains("Requires=nftables.service") && text.contains("After=nftables.service"));
+    }
+
+    #[test]
+    fn the_firewall_stays_when_its_service_stops() {
+        let draft = arranged(&["systemd-networkd.service", "nftables.service"]);
+        let drop_in = "/usr/lib/systemd/system/nftables.service.d/10-ampoule.conf";
+        let text = draft.read_text(drop_in).unwrap().expect("nftables is told");
+        assert!(text.lines().any(|line| line == "ExecStop="), "{text}");
     }
 
     #[test]

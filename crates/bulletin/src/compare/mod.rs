@@ -8,6 +8,7 @@ use tree::Node;
 use crate::facts::{Bulletin, Claim, FORMAT, Proof, Subject};
 use crate::feed::{Feed, Question};
 use crate::reach::Reach;
+use crate::rebuilds::{self, Rebuild};
 use crate::side::Side;
 use crate::vex::NotAffected;
 
@@ -33,6 +34,8 @@ pub struct Evidence {
     pub notes: Option<String>,
     /// Bytes of the patch that leads from the old release to the new one.
     pub download: Option<u64>,
+    /// Who rebuilt the new release. MUST be about it: see [`Rebuild::is_of`].
+    pub rebuilds: Vec<Rebuild>,
 }
 
 /// What has to be asked of feeds for these two sides.
@@ -70,7 +73,7 @@ pub fn compare(old: &Side<'_>, new: &Side<'_>, evidence: &Evidence) -> Bulletin 
         topics,
         files,
         claims: claims(old, new, evidence),
-        proof: proof(old, new),
+        proof: proof(old, new, evidence),
     }
 }
 
@@ -144,10 +147,11 @@ fn claims(old: &Side<'_>, new: &Side<'_>, evidence: &Evidence) -> Vec<Claim> {
         let text = before.appliance.end_of_support.clone().unwrap_or_else(|| "none".into());
         claims.push(Claim { by: maker(before), about: "last day of support, before".into(), text });
     }
+    claims.extend(rebuilds::claims(&evidence.rebuilds));
     claims
 }
 
-fn proof(old: &Side<'_>, new: &Side<'_>) -> Vec<Proof> {
+fn proof(old: &Side<'_>, new: &Side<'_>, evidence: &Evidence) -> Vec<Proof> {
     let mut proof = Vec::new();
     for (name, side) in [("old", old), ("new", new)] {
         let subject = subject(side);
@@ -177,6 +181,7 @@ fn proof(old: &Side<'_>, new: &Side<'_>) -> Vec<Proof> {
             command: None,
         });
     }
+    proof.extend(rebuilds::proofs(&evidence.rebuilds));
     proof.push(Proof {
         what: "this bulletin, made again".to_owned(),
         value: "the same two releases and feeds give the same bytes".to_owned(),

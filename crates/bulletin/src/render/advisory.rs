@@ -18,10 +18,12 @@ pub fn csaf(bulletin: &Bulletin) -> Option<Value> {
     let date = it.new.date.as_deref().unwrap_or(NO_TIME);
     let product = |subject: &crate::facts::Subject| {
         let version = subject.version.clone().unwrap_or_default();
-        json!({
-            "category": "product_version", "name": version,
-            "product": {"name": subject.name(), "product_id": product_id(subject)},
-        })
+        let mut product = json!({"name": subject.name(), "product_id": product_id(subject)});
+        let uris = identities(subject);
+        if !uris.is_empty() {
+            product["product_identification_helper"] = json!({"x_generic_uris": uris});
+        }
+        json!({"category": "product_version", "name": version, "product": product})
     };
     let branches = json!([{
         "category": "vendor", "name": vendor,
@@ -49,6 +51,17 @@ pub fn csaf(bulletin: &Bulletin) -> Option<Value> {
         "product_tree": {"branches": branches},
         "vulnerabilities": vulnerabilities,
     }))
+}
+
+/// By which a program recognises exactly this release, whatever it is called.
+fn identities(subject: &crate::facts::Subject) -> Vec<Value> {
+    let uri = |kind: &str, digest: model::Sha256Digest| {
+        let namespace = format!("urn:ampoule:{kind}");
+        json!({"namespace": namespace, "uri": format!("{namespace}:{digest}")})
+    };
+    let release = subject.release.map(|digest| uri("release", digest));
+    let root = subject.root_hash.map(|digest| uri("root-hash", digest));
+    release.into_iter().chain(root).collect()
 }
 
 fn product_id(subject: &crate::facts::Subject) -> String {

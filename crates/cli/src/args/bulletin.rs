@@ -19,12 +19,18 @@ pub struct EvidenceArgs {
     /// The patch between the two, to tell its size
     #[arg(long, value_name = "FILE")]
     pub patch: Option<PathBuf>,
+    /// What somebody wrote who rebuilt the new release with `ampoule rebuild`; repeatable
+    #[arg(long, value_name = "FILE")]
+    pub rebuilt: Vec<PathBuf>,
+    /// Keys of those whose rebuilds are proof, one a line; what others say is shown as a claim
+    #[arg(long, value_name = "FILE", requires = "rebuilt")]
+    pub rebuilders: Option<PathBuf>,
 }
 
 /// `bulletin`
 #[derive(Debug, Args)]
 pub struct BulletinArgs {
-    /// The old release: a release folder or a disk image
+    /// The old release: a release folder, DEPOT@VERSION, or a disk image
     pub old: PathBuf,
     /// The new release
     pub new: PathBuf,

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::PackageArgs;
+use super::{PackageArgs, PassphraseArgs};
 
 /// `sbom`
 #[derive(Debug, Args)]
@@ -63,6 +63,15 @@ pub struct RebuildArgs {
     /// Write the attestation there; otherwise it is printed
     #[arg(long, value_name = "FILE")]
     pub attestation: Option<PathBuf>,
+    /// Sign the attestation with this key
+    #[arg(long, value_name = "FILE")]
+    pub key: Option<PathBuf>,
+    /// Your name in the attestation's signature; otherwise that of the key file
+    #[arg(long, value_name = "NAME", requires = "key")]
+    pub name: Option<String>,
+    #[command(flatten)]
+    /// Where the passphrase comes from.
+    pub passphrase: PassphraseArgs,
     /// Configure the base again even when it is cached
     #[arg(long)]
     pub no_base_cache: bool,

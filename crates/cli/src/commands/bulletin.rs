@@ -10,6 +10,7 @@ use bulletin::render::text::Extent;
 use bulletin::{Bulletin, render, vex};
 use serde_json::json;
 
+use super::rebuilt::rebuilds;
 use super::side::{Opened, Strangers};
 use crate::args::{BulletinArgs, DiffArgs, EvidenceArgs};
 use crate::error::{Failure, Fault};
@@ -46,12 +47,29 @@ pub fn diff(args: &DiffArgs, printer: &Printer) -> Result<(), Failure> {
 }
 
 fn make(args: &BulletinArgs, printer: &Printer) -> Result<Bulletin, Failure> {
-    let opened =
-        [Opened::open(&args.old, strangers(args.mount))?, Opened::open(&args.new, strangers(args.mount))?];
+    let opened = [
+        Opened::open(&args.old, strangers(args.mount), printer)?,
+        Opened::open(&args.new, strangers(args.mount), printer)?,
+    ];
     printer.passing("reading both images");
     let (old, new) = (opened[0].side()?, opened[1].side()?);
     printer.passing("comparing");
-    let evidence = evidence(&args.evidence, &question(&old, &new))?;
+    let mut evidence = evidence(&args.evidence, &question(&old, &new))?;
+    for (path, rebuild) in rebuilds(&args.evidence)? {
+        if !rebuild.is_of(&new) {
+            let of = &rebuild.attestation;
+            let message = format!(
+                "`{}` is about another release than `{}`: {} {}, {}",
+                path.display(),
+                args.new.display(),
+                render::safe::shown(&of.appliance),
+                render::safe::shown(&of.version),
+                of.release
+            );
+            return Err(Failure::new(Fault::Trust, message));
+        }
+        evidence.rebuilds.push(rebuild);
+    }
     let bulletin = compare(&old, &new, &evidence);
     printer.clear();
     Ok(bulletin)

@@ -1,10 +1,11 @@
 //! `ampoule check`: validates a definition and the files beside it.
 
+use builder::papers::Papers;
 use serde_json::json;
 
 use super::definition::read_definition;
 use crate::args::DefinitionArgs;
-use crate::error::Failure;
+use crate::error::{Failure, Fault};
 use crate::printer::Printer;
 use crate::render::counted;
 
@@ -12,6 +13,9 @@ use crate::render::counted;
 pub fn run(args: &DefinitionArgs, printer: &Printer) -> Result<(), Failure> {
     let checked = read_definition(&args.definition)?;
     let definition = &checked.parsed.definition;
+    // What the maker brings along for the SBOM is read as a build reads it.
+    Papers::prepare(definition, &checked.folder)
+        .map_err(|error| Failure::from_error(Fault::Definition, &error).unchanged("nothing was written"))?;
     printer.data(
         || {
             let counts = [

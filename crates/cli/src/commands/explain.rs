@@ -12,11 +12,11 @@ use crate::printer::Printer;
 
 /// Explains.
 pub fn run(args: &ExplainArgs, printer: &Printer) -> Result<(), Failure> {
-    let release = Opened::open(&args.release, strangers(args.mount))?;
+    let release = Opened::open(&args.release, strangers(args.mount), printer)?;
     let earlier = args
         .before
         .iter()
-        .map(|path| Opened::open(path, strangers(args.mount)))
+        .map(|path| Opened::open(path, strangers(args.mount), printer))
         .collect::<Result<Vec<_>, _>>()?;
     printer.passing("reading");
     let side = release.side()?;

@@ -28,6 +28,7 @@ mod mirror;
 pub mod patch;
 pub mod patching;
 pub mod rebuild;
+pub mod rebuilt;
 pub mod release;
 pub mod run;
 pub mod running;

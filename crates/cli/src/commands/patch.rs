@@ -7,13 +7,15 @@ use std::num::NonZeroUsize;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use image::{ReadAt, Uuid, verity};
+use depot::unpack::{UnpackError, Unpacking, Wanted};
+use image::ReadAt;
 use model::Sha256Digest;
 use patch::{ApplyError, Header, Part};
 use release::manifest::Manifest;
 use release::{ReleaseFolder, names};
 use serde_json::json;
 
+use super::release::depot_failure;
 use crate::args::{MakeArgs, PatchAction, PatchApplyArgs, PatchArgs, ShowArgs};
 use crate::error::{Failure, Fault};
 use crate::printer::Printer;
@@ -109,7 +111,13 @@ fn apply(args: &PatchApplyArgs, printer: &Printer) -> Result<(), Failure> {
             Some(manifest) => format!("{}_{}.efi", manifest.identity.name, manifest.identity.version),
             None => UNNAMED_UKI.to_owned(),
         };
-        let mut target = Files::create(&partial, &uki_name, wanted.as_ref())?;
+        let nothing_wanted = Sha256Digest([0; 32]);
+        let to_be = wanted.as_ref().map(|manifest| {
+            let uki = manifest.artifact(&uki_name).map_or(nothing_wanted, |it| it.sha256);
+            Wanted::new(&manifest.image, Some(uki), &manifest.artifacts)
+        });
+        let (root, uki) = (partial.join(names::ROOT), partial.join(&uki_name));
+        let mut target = Unpacking::create(&root, &uki, to_be).map_err(unpack_failure)?;
         let options = patch::ApplyOptions {
             memory: args.memory.map_or(u64::MAX, |size| size.0),
             resume: patch::Resume::Never,
@@ -124,7 +132,14 @@ fn apply(args: &PatchApplyArgs, printer: &Printer) -> Result<(), Failure> {
         };
         let applied = patch::apply(&mut input, from.as_ref(), &mut target, &options, &mut progress)
             .map_err(|error| apply_failure(&args.patch, error))?;
-        let judgement = target.judge(&partial, &applied.header, wanted.as_ref())?;
+        let judgement = match target.judge(&applied.header).map_err(unpack_failure)? {
+            None => Judgement::Claimed,
+            Some(tree) => {
+                let path = partial.join(names::VERITY);
+                fs::write(&path, &tree.bytes).map_err(|error| unwritable(&path, &error))?;
+                Judgement::Verified
+            }
+        };
         fs::rename(&partial, &args.output).map_err(|error| unwritable(&args.output, &error))?;
         Ok::<_, Failure>((applied.header, judgement, uki_name))
     })();
@@ -248,85 +263,6 @@ impl ReadAt for Opened {
     }
 }
 
-/// The files that an image is made in; the hash tree grows with the root where the salt is known.
-struct Files {
-    root: File,
-    uki: File,
-    hashes: Option<verity::VerityBuilder>,
-}
-
-impl Files {
-    fn create(folder: &Path, uki: &str, wanted: Option<&Manifest>) -> Result<Self, Failure> {
-        let create = |name: &str| {
-            let path = folder.join(name);
-            File::options()
-                .read(true)
-                .write(true)
-                .create_new(true)
-                .open(&path)
-                .map_err(|error| unwritable(&path, &error))
-        };
-        let hashes = wanted.map(|manifest| {
-            let salt = manifest.image.salt().ok_or_else(|| {
-                Failure::new(Fault::User, "the verity salt of the release is not hexadecimal")
-            })?;
-            // As sealing derives it: from the digest of the contents document.
-            let contents = manifest.artifact(names::CONTENTS).map_or(Sha256Digest([0; 32]), |it| it.sha256);
-            let threads = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
-            let options = verity::Options { salt, uuid: Uuid::derived("verity", &contents.0), threads };
-            verity::VerityBuilder::new(options).map_err(|error| Failure::from_error(Fault::User, &error))
-        });
-        Ok(Self { root: create(names::ROOT)?, uki: create(uki)?, hashes: hashes.transpose()? })
-    }
-
-    /// Compares what was written with what the release has to be, and writes its hash tree.
-    fn judge(self, folder: &Path, header: &Header, wanted: Option<&Manifest>) -> Result<Judgement, Failure> {
-        for (name, file) in [("root file system", &self.root), ("UKI", &self.uki)] {
-            file.sync_all().map_err(|error| Failure {
-                causes: vec![error.to_string()],
-                ..Failure::new(Fault::Environment, format!("can not write the {name}"))
-            })?;
-        }
-        let (Some(hashes), Some(manifest)) = (self.hashes, wanted) else { return Ok(Judgement::Claimed) };
-        let tree = hashes.finish().map_err(|error| Failure::from_error(Fault::Trust, &error))?;
-        let expected = manifest.image.root_hash;
-        if tree.root_hash != expected {
-            let message =
-                format!("the patch gives the root hash {}, and the release has {expected}", tree.root_hash);
-            return Err(Failure::new(Fault::Trust, message)
-                .hint("the patch leads to another release, or was made by someone else"));
-        }
-        let uki = format!("{}_{}.efi", manifest.identity.name, manifest.identity.version);
-        if manifest.artifact(&uki).is_none_or(|artifact| artifact.sha256 != header.new.uki_sha256) {
-            return Err(Failure::new(
-                Fault::Trust,
-                "the patch gives another kernel image than the release has",
-            )
-            .hint("the patch leads to another release, or was made by someone else"));
-        }
-        let path = folder.join(names::VERITY);
-        fs::write(&path, &tree.bytes).map_err(|error| unwritable(&path, &error))?;
-        Ok(Judgement::Verified)
-    }
-}
-
-impl patch::Target for Files {
-    fn write_root(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        if let Some(hashes) = &mut self.hashes {
-            hashes.update(bytes);
-        }
-        self.root.write_all_at(bytes, offset)
-    }
-
-    fn read_root(&mut self, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
-        self.root.read_exact_at(buffer, offset)
-    }
-
-    fn write_uki(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        self.uki.write_all_at(bytes, offset)
-    }
-}
-
 /// The manifest of a release folder, or of a `release.json` without its folder.
 fn read_manifest(path: &Path) -> Result<Manifest, Failure> {
     let file = if path.is_dir() { path.join(names::MANIFEST) } else { path.to_owned() };
@@ -361,6 +297,19 @@ fn unwritable(path: &Path, error: &io::Error) -> Failure {
         ..Failure::new(Fault::Environment, format!("can not write `{}`", path.display()))
     }
     .hint("look at the free space and the permissions there")
+}
+
+/// What came out is not what it has to be.
+pub fn unpack_failure(error: UnpackError) -> Failure {
+    match error {
+        UnpackError::Depot(error) => depot_failure(error),
+        UnpackError::Patch { path, source } => apply_failure(&path, *source),
+        UnpackError::RootHash { .. } | UnpackError::Uki => Failure::from_error(Fault::Trust, &error)
+            .hint("the patch leads to another release, or was made by someone else"),
+        UnpackError::Write { .. } => Failure::from_error(Fault::Environment, &error)
+            .hint("look at the free space and the permissions there"),
+        _ => Failure::from_error(Fault::User, &error),
+    }
 }
 
 fn apply_failure(path: &Path, error: ApplyError) -> Failure {

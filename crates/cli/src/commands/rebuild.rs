@@ -14,6 +14,7 @@ use release::{ReleaseError, ReleaseFolder, Statement, names};
 use serde_json::json;
 
 use super::build::{build_failure, guest_programs};
+use super::rebuilt::signed;
 use super::sbom::{document, open};
 use super::{cache_folder, mirror_flags};
 use crate::args::RebuildArgs;
@@ -51,7 +52,7 @@ pub fn run(args: &RebuildArgs, printer: &Printer) -> Result<(), Failure> {
         return Err(differs(&release, &programs, &comparison));
     }
     let guest = if args.guest_from_release { Guest::FromRelease } else { Guest::Built };
-    let text = attestation(&release, guest, &comparison)?.to_text();
+    let text = signed(attestation(&release, guest, &comparison)?.to_text(), args)?;
     if let Some(place) = &args.attestation {
         fs::write(place, &text).map_err(|error| {
             let message = format!("can not write `{}`", place.display());
@@ -59,7 +60,7 @@ pub fn run(args: &RebuildArgs, printer: &Printer) -> Result<(), Failure> {
         })?;
     }
     printer.data(
-        || render::rebuild::identical(&comparison, &text, args.attestation.as_deref()),
+        || render::rebuild::identical(&comparison, &text, args.attestation.as_deref(), args.key.is_some()),
         || json!({"identical": true, "artifacts": comparison.same, "attestation": text}),
     );
     Ok(())

@@ -76,10 +76,10 @@ fn security_only_from(args: &ReleaseArgs, printer: &Printer) -> Result<Vec<Relea
     if args.from.is_empty() {
         return Ok(proven);
     }
-    let new = Opened::open(&args.release, Strangers::Refuse)?;
+    let new = Opened::open(&args.release, Strangers::Refuse, printer)?;
     for from in &args.from {
         printer.passing(&format!("compare with {}", from.display()));
-        let old = Opened::open(from, Strangers::Refuse)?;
+        let old = Opened::open(from, Strangers::Refuse, printer)?;
         let bulletin = compare(&old.side()?, &new.side()?, &Evidence::default());
         if bulletin.verdict.security_only.proven {
             proven.push(super::ledger::read_statement(from)?.id());

@@ -7,12 +7,20 @@ use builder::rebuild::Comparison;
 use super::{counted, harmless};
 
 /// The rebuild is the release.
-pub fn identical(comparison: &Comparison, attestation: &str, written: Option<&Path>) -> String {
+pub fn identical(
+    comparison: &Comparison,
+    attestation: &str,
+    written: Option<&Path>,
+    is_signed: bool,
+) -> String {
     let bytes = model::ByteSize(comparison.same.iter().map(|it| it.size).sum());
     let count = counted(comparison.same.len(), "file", "files");
     let mut text = format!("identical: {count}, {bytes}, byte for byte\n");
     match written {
-        Some(place) => text.push_str(&format!("wrote the attestation to {}, not signed\n", place.display())),
+        Some(place) => {
+            let signed = if is_signed { "signed" } else { "not signed" };
+            text.push_str(&format!("wrote the attestation to {}, {signed}\n", place.display()));
+        }
         None => text.push_str(&format!("\n{attestation}")),
     }
     text

@@ -5,7 +5,8 @@
 pub mod signed;
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 
 /// What a call of the command gave.
 #[derive(Debug)]
@@ -26,14 +27,24 @@ impl Said {
     }
 }
 
+/// A process that is just being started holds every lock of this one for a moment.
+static STARTS: RwLock<()> = RwLock::new(());
+
+/// For a test that itself takes the lock of a depot or a ledger: no other test starts a process meanwhile.
+pub fn without_starts() -> RwLockReadGuard<'static, ()> {
+    STARTS.read().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Calls `ampoule` in `folder`.
 pub fn ampoule_in<S: AsRef<std::ffi::OsStr>>(folder: &Path, arguments: impl IntoIterator<Item = S>) -> Said {
-    let output: Output = Command::new(env!("CARGO_BIN_EXE_ampoule"))
-        .current_dir(folder)
-        .args(arguments)
-        .stdin(std::process::Stdio::null())
-        .output()
-        .expect("the command starts");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ampoule"));
+    command.current_dir(folder).args(arguments);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let started = {
+        let _alone = STARTS.write().unwrap_or_else(PoisonError::into_inner);
+        command.spawn().expect("the command starts")
+    };
+    let output: Output = started.wait_with_output().expect("the command ends");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Said { code: output.status.code().unwrap_or(-1), out: text(&output.stdout), err: text(&output.stderr) }
 }

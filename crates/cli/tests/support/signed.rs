@@ -12,7 +12,7 @@ use keys::{SecretKey, Sign};
 use release::{ArtifactName, ImageFacts, Manifest, Purpose, ReleaseDraft, names};
 use testkit::Bench;
 
-use super::{Said, ampoule_in};
+use super::{Said, ampoule_in, without_starts};
 
 /// A command with its arguments, none of which has a space.
 pub fn ampoule(folder: &Path, command: &str) -> Said {
@@ -97,5 +97,6 @@ pub fn signed_depot(bench: &Bench) {
         signing: Some(Signing { root: &root, signers: &signers, now, fresh_days: 1 }),
         ledger: None,
     };
+    let _locks = without_starts();
     publish(&depot, &request, &Plain, &|_, _| ()).expect("published");
 }

@@ -2,7 +2,7 @@
 //! other names, other owners and hidden bytes have no place.
 
 use std::fs::File;
-use std::io::{BufReader, ErrorKind, Read, Write};
+use std::io::{BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use model::Sha256Digest;
@@ -57,7 +57,13 @@ fn padding(size: u64) -> usize {
     (BLOCK - (size % BLOCK as u64) as usize) % BLOCK
 }
 
-/// Reads a bundle from its beginning to its end, once.
+/// Where the bytes of a member begin whose header is at `at`, and where the next header is.
+pub(super) fn place_after(at: u64, size: u64) -> (u64, u64) {
+    let begins = at + BLOCK as u64;
+    (begins, begins + size + padding(size) as u64)
+}
+
+/// Reads a bundle from its beginning to its end, once; or looks at parts of it.
 pub(super) struct Reader {
     file: BufReader<File>,
     path: PathBuf,
@@ -128,6 +134,20 @@ impl Reader {
             bytes.extend_from_slice(piece);
             Ok(())
         })?;
+        Ok(bytes)
+    }
+
+    /// The next thing that is read is at `at`; `last` is the member before it.
+    pub(super) fn go_to(&mut self, at: u64, last: &str) -> Result<(), DepotError> {
+        self.file.seek(SeekFrom::Start(at)).map_err(io("read", &self.path))?;
+        self.last = last.to_owned();
+        Ok(())
+    }
+
+    /// `count` bytes of a member.
+    pub(super) fn some(&mut self, count: u64, member: &str) -> Result<Vec<u8>, DepotError> {
+        let mut bytes = vec![0; count as usize];
+        self.exactly(&mut bytes, member)?;
         Ok(bytes)
     }
 

@@ -52,7 +52,13 @@ pub struct Rotated {
 
 impl Maker {
     pub fn new() -> Self {
-        let [offline, online, log, delegate] = [1, 2, 3, 4].map(|seed| SecretKey::from_seed(&[seed; 32]));
+        Self::with_seeds([1, 2, 3])
+    }
+
+    /// One with other keys: a stranger.
+    pub fn with_seeds(seeds: [u8; 3]) -> Self {
+        let [offline, online, log] = seeds.map(|seed| SecretKey::from_seed(&[seed; 32]));
+        let delegate = SecretKey::from_seed(&[seeds[2].wrapping_add(1); 32]);
         let root = Root::new(Time(NOW).plus_days(365))
             .with_key(TopRole::Root, offline.public())
             .with_key(TopRole::Targets, offline.public())

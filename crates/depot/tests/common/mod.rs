@@ -43,6 +43,17 @@ impl Bench {
 
     /// A release folder whose image is `content`.
     pub fn release(&self, version: &str, content: &str) -> PathBuf {
+        let facts = ImageFacts {
+            root_hash: Sha256Digest([content.len() as u8; 32]),
+            verity_salt: "00".into(),
+            root_size: content.len() as u64,
+            verity_size: 1,
+        };
+        self.release_of(version, content, facts)
+    }
+
+    /// The same, with a root that is as `facts` say.
+    pub fn release_of(&self, version: &str, content: &str, facts: ImageFacts) -> PathBuf {
         let place = self.path(&format!("{version}-{}", &content[..content.len().min(20)]));
         let text = include_str!("../../../../examples/lamp/appliance.toml");
         let mut definition: Definition = model::parse(text).expect("parses").definition;
@@ -51,12 +62,7 @@ impl Bench {
             format: FORMAT,
             identity: definition.appliance.clone(),
             architecture: "amd64".into(),
-            image: ImageFacts {
-                root_hash: Sha256Digest([content.len() as u8; 32]),
-                verity_salt: "00".into(),
-                root_size: content.len() as u64,
-                verity_size: 1,
-            },
+            image: facts,
             kernel_version: "6".into(),
             tool_version: "0".into(),
             artifacts: vec![],

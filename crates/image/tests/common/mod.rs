@@ -142,6 +142,35 @@ pub fn hash_tree(data: &[u8], salt: &[u8]) -> verity::HashTree {
     builder.finish().unwrap()
 }
 
+/// A stub as systemd's: headers of 1 KiB, two sections.
+pub fn stub() -> Vec<u8> {
+    let mut stub = vec![0; 2048];
+    let mut put = |at: usize, bytes: &[u8]| stub[at..at + bytes.len()].copy_from_slice(bytes);
+    put(0, b"MZ");
+    put(60, &0x78u32.to_le_bytes());
+    put(0x78, b"PE\0\0\x64\x86\x02\0");
+    put(0x78 + 4 + 16, &240u16.to_le_bytes());
+    // A symbol table behind the sections, as Debian 12's stub has.
+    put(0x78 + 4 + 8, &2048u32.to_le_bytes());
+    put(0x78 + 4 + 12, &5u32.to_le_bytes());
+    let optional = 0x78 + 24;
+    put(optional, &0x20Bu16.to_le_bytes());
+    for (at, value) in [(32, 4096u32), (36, 512), (56, 0x3000), (60, 1024), (108, 16)] {
+        put(optional + at, &value.to_le_bytes());
+    }
+    for (index, (name, address, offset)) in
+        [(".text", 0x1000u32, 1024u32), (".sbat", 0x2000, 1536)].iter().enumerate()
+    {
+        let header = optional + 240 + index * 40;
+        put(header, name.as_bytes());
+        for (at, value) in [(8, 300u32), (12, *address), (16, 512), (20, *offset), (36, 0x4000_0040)] {
+            put(header + at, &value.to_le_bytes());
+        }
+    }
+    stub.resize(2048 + 5 * 18 + 4, 0);
+    stub
+}
+
 /// Bytes that do not compress, the same at every call.
 pub fn noise(length: usize, seed: u64) -> Vec<u8> {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;

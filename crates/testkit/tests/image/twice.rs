@@ -93,6 +93,36 @@ fn law_1_another_user_and_another_day_change_no_byte() {
     same_bytes(&output);
 }
 
+#[test]
+#[ignore = "slow, and needs root and FUSE: `./test --all` runs it"]
+fn law_1_the_order_in_which_folders_list_their_files_changes_no_byte() {
+    assert!(tools::is_root(), "this test mounts a file system, which needs root");
+    let bench = Bench::new();
+    let (real, mixed) = (bench.join("real"), bench.join("mixed"));
+    for folder in ["real/cache", "real/tmp", "mixed"] {
+        fs::create_dir_all(bench.join(folder)).expect("creates");
+    }
+    copy_example(&real.join("definition"));
+    let debs = testkit_cache().join("debs");
+    let to = real.join("cache");
+    tools::run("cp", ["-r".as_ref(), "--reflink=auto".as_ref(), debs.as_os_str(), to.as_os_str()]);
+    // Gone with the mount namespace. Everything is seen through it: the definition, packages, the base, and what is written.
+    let script = r#"
+        set -e
+        disorderfs --quiet --multi-user=yes --share-locks=yes --shuffle-dirents=yes "$REAL" "$MIXED"
+        [ -d "$MIXED/definition" ]
+        "$@"
+        umount "$MIXED"
+    "#;
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", script, "sh"]).arg(ampoule()).arg("build");
+    command.arg(mixed.join("definition")).arg("--output").arg(mixed.join("result")).arg("--no-base-cache");
+    command.env("REAL", &real).env("MIXED", &mixed);
+    command.env("AMPOULE_CACHE", mixed.join("cache")).env("TMPDIR", mixed.join("tmp"));
+    must_build(&mut command);
+    same_bytes(&real.join("result"));
+}
+
 fn testkit_cache() -> PathBuf {
     let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache/ampoule"));
     std::env::var_os("AMPOULE_CACHE").map(PathBuf::from).or(home).expect("HOME is set")

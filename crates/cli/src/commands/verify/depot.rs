@@ -1,271 +1,379 @@
-//! What a depot has, by its folder or its URL: small files only, every one with a limit and a digest.
+//! What a depot says of its releases, link by link: index, statements, roles, proofs, officers' notes.
 
-use std::collections::BTreeMap;
-use std::io::Read;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 
-use ledger::folder::Folder;
-use ledger::http::Client;
-use ledger::read::{AccessError, ReadLog};
+use depot::DepotFolder;
+use ledger::note::KeyName;
 use model::Sha256Digest;
-use release::index::{INDEX_LIMIT, ObjectRef, WORDS_LIMIT, index_path, object_path, words_path};
+use release::index::{INDEX_LIMIT, WORDS_LIMIT, index_path, words_path};
 use release::statement::STATEMENT_LIMIT;
 use release::verify::{Link, chain, digest, listed, logged, roles, roles_failed};
 use release::{Index, IndexedRelease, ReleaseId, Statement, trust};
 use tuf::Limits;
 use tuf::client::{Updated, trust_root, update};
-use tuf::fetch::{Fetch, FetchError};
 use update::approval::{Here, Verdict};
 
 use super::Trusted;
+use super::place::{Place, is_url};
 use crate::args::VerifyArgs;
+use crate::commands::release::depot_failure;
 use crate::error::{Failure, Fault};
 
-/// A depot's files, from a folder or a server.
-type Files = dyn ReadLog;
-
-/// Whether a subject is a URL.
-pub fn is_url(text: &str) -> bool {
-    text.starts_with("http://") || text.starts_with("https://")
-}
-
-fn open(place: &str) -> Box<Files> {
-    match is_url(place) {
-        true => Box::new(Client::new().log(place)),
-        false => Box::new(Folder::new(place)),
-    }
-}
-
-/// The release that an image should be: only it is looked at.
+/// An image that has to be one of the depot's releases.
 pub struct Wanted {
-    pub appliance: String,
+    /// What it is, for people: `the image`.
+    pub what: String,
     pub version: String,
     pub root_hash: Sha256Digest,
-    pub uki: Sha256Digest,
+    /// Not known of what runs.
+    pub uki: Option<Sha256Digest>,
     /// Known of a folder, and not of a disk.
     pub id: Option<ReleaseId>,
+    /// The root sealed in it, where that is known.
+    pub sealed_root: Option<Sha256Digest>,
+    /// Whether it is a failure that the depot does not have it.
+    pub asked: bool,
+}
+
+/// The channel of whoever names none.
+pub const STABLE: &str = "stable";
+
+/// What an appliance adds to what a depot has of officers' words.
+#[derive(Clone, Copy, Default)]
+pub struct Appliance<'a> {
+    /// Notes that it keeps.
+    pub notes: &'a [String],
+    /// The group that it says its owner has put it into.
+    pub group: Option<&'a str>,
+}
+
+/// What is looked at, and with whose eyes.
+pub struct Walk<'a> {
+    pub place: &'a Place,
+    pub appliance: &'a str,
+    pub channel: &'a str,
+    /// Whether officers have to approve each release: of several that are offered, an appliance goes to the newest.
+    pub officers_of_each: bool,
+    /// All of them where nothing is wanted and no version is named.
+    pub version: Option<&'a str>,
+    pub wanted: &'a [Wanted],
+    /// The appliance that asks, where it is one.
+    pub asking: Appliance<'a>,
+    pub trusted: &'a Trusted,
+}
+
+/// What was found.
+#[derive(Default)]
+pub struct Walked {
+    pub links: Vec<Link>,
+    pub index: Option<Index>,
+    /// Releases whose statement could be read.
+    pub releases: Vec<(IndexedRelease, Statement)>,
 }
 
 /// All releases of a channel, or the one that is named.
-pub fn links(place: &str, args: &VerifyArgs, trusted: &Trusted) -> Result<Vec<Link>, Failure> {
+pub fn links(name: &str, args: &VerifyArgs, trusted: &Trusted) -> Result<Vec<Link>, Failure> {
+    let channel = args.channel.as_deref().unwrap_or(STABLE);
     let appliance = match &args.appliance {
         Some(appliance) => appliance.clone(),
-        None => only_appliance(place, &args.channel)?,
+        None => match only_appliance(name, channel)? {
+            Ok(appliance) => appliance,
+            Err(link) => return Ok([vec![link], trusted.open(Some("the index can not be read"))].concat()),
+        },
     };
-    let mut links = walk(place, &appliance, args.release.as_deref(), None, args, trusted)?;
+    let walk = Walk {
+        place: &Place::open(name)?,
+        appliance: &appliance,
+        channel,
+        version: args.release.as_deref(),
+        officers_of_each: false,
+        wanted: &[],
+        asking: Appliance::default(),
+        trusted,
+    };
+    let mut links = walk.walk()?.links;
     links.extend(trusted.open(None));
     let images = Link::ok("images and patches", "what a statement says of them");
     links.push(images.not_proven("not read here: an appliance compares them with the root hash; `ampoule depot check` reads all of a folder", false));
     Ok(links)
 }
 
-/// The one release that an image claims to be.
+/// The images that claim to be releases of `appliance`.
 pub fn links_of(
-    place: &str,
-    wanted: &Wanted,
-    args: &VerifyArgs,
+    name: &str,
+    appliance: &str,
+    channel: &str,
+    wanted: &[Wanted],
+    asking: Appliance<'_>,
     trusted: &Trusted,
 ) -> Result<Vec<Link>, Failure> {
-    walk(place, &wanted.appliance, Some(&wanted.version), Some(wanted), args, trusted)
+    let place = &Place::open(name)?;
+    let walk =
+        Walk { place, appliance, channel, version: None, officers_of_each: false, wanted, asking, trusted };
+    Ok(walk.walk()?.links)
 }
 
-fn only_appliance(place: &str, channel: &str) -> Result<String, Failure> {
-    let name = || {
+fn only_appliance(name: &str, channel: &str) -> Result<Result<String, Link>, Failure> {
+    let unnamed = || {
         Failure::new(Fault::User, "which appliance is not known")
             .hint("name it with `--appliance VENDOR/NAME`")
     };
-    if is_url(place) {
-        return Err(name());
+    if is_url(name) {
+        return Err(unnamed());
     }
-    let depot = ::depot::DepotFolder::open(place.as_ref()).map_err(super::super::release::depot_failure)?;
-    let indices = depot.indices().map_err(super::super::release::depot_failure)?;
+    let depot = DepotFolder::open(name.as_ref()).map_err(depot_failure)?;
+    let indices = match depot.indices() {
+        Ok(indices) => indices,
+        Err(error @ ::depot::DepotError::Index { .. }) => {
+            let again = "the depot is damaged: `ampoule depot check` reads all of it";
+            return Ok(Err(Link::ok("index", "the form of an index").wrong(chain(&error), again)));
+        }
+        Err(error) => return Err(depot_failure(error)),
+    };
     let mut found = indices.into_iter().filter(|index| index.channel == channel);
     match (found.next(), found.next()) {
-        (Some(one), None) => Ok(one.appliance),
-        _ => Err(name()),
+        (Some(one), None) => Ok(Ok(one.appliance)),
+        _ => Err(unnamed()),
     }
 }
 
-fn walk(
-    place: &str,
-    appliance: &str,
-    version: Option<&str>,
-    wanted: Option<&Wanted>,
-    args: &VerifyArgs,
-    trusted: &Trusted,
-) -> Result<Vec<Link>, Failure> {
-    let parts = appliance.split_once('/').into_iter().flat_map(|(vendor, name)| [vendor, name]);
-    let names: Vec<&str> = parts.chain([args.channel.as_str()]).collect();
-    let is_good =
-        names.len() == 3 && names.iter().all(|name| ::depot::folder::ensure_name("a name", name).is_ok());
-    if !is_good {
-        let message = format!("`{appliance}` and `{}` are no appliance and channel", args.channel);
-        return Err(Failure::new(Fault::User, message).hint("an appliance is VENDOR/NAME"));
-    }
-    let files = open(place);
-    let path = index_path(appliance, &args.channel);
-    let environment = |error: AccessError| Failure::from_error(Fault::Environment, &error);
-    let bytes = files.read(&path, INDEX_LIMIT as usize).map_err(environment)?;
-    let bytes = bytes.ok_or_else(|| {
-        Failure::new(Fault::User, format!("the depot `{place}` has no `{path}`"))
-            .hint("name an appliance and a channel that it has")
-    })?;
-    let index = Index::parse(&bytes, appliance, &args.channel)
-        .map_err(|error| Failure::from_error(Fault::Trust, &error))?;
-    let known = |release: &&IndexedRelease| version.is_none_or(|version| release.version == version);
-    let releases: Vec<&IndexedRelease> = index.releases.iter().filter(known).collect();
-    if releases.is_empty() && wanted.is_none() {
-        return Err(Failure::new(Fault::User, format!("the depot `{place}` does not offer that release")));
+impl Walk<'_> {
+    /// Every link that the place has something to say to.
+    pub fn walk(&self) -> Result<Walked, Failure> {
+        self.ensure_names()?;
+        let mut walked = Walked { index: None, ..Walked::default() };
+        let index = match self.index()? {
+            Ok(index) => Some(index),
+            Err(link) => {
+                walked.links.push(link);
+                None
+            }
+        };
+        let is_meant = |release: &&IndexedRelease| match (self.wanted, self.version) {
+            ([], None) => true,
+            ([], Some(version)) => release.version == version,
+            (wanted, _) => wanted.iter().any(|wanted| wanted.version == release.version),
+        };
+        let all = index.iter().flat_map(|index| &index.releases);
+        let releases: Vec<&IndexedRelease> = all.filter(is_meant).collect();
+        if index.is_some() && releases.is_empty() && self.wanted.is_empty() {
+            let message = format!("{} does not offer that release", self.place.called());
+            return Err(Failure::new(Fault::User, message).unchanged("nothing was verified"));
+        }
+
+        let mut store: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+        let roots = RefCell::default();
+        let mut documents = self.place.roles(&roots);
+        let mut signed = None;
+        if let Some(root) = &self.trusted.root {
+            match trust_root(&mut store, root) {
+                Err(error) => walked.links.push(roles_failed(&error)),
+                Ok(_) => match update(&mut store, &mut documents, Limits::DEFAULT, self.trusted.now) {
+                    Err(error) => walked.links.push(roles_failed(&error)),
+                    Ok(updated) => {
+                        walked.links.extend(roles(&updated));
+                        walked.links.extend(self.sealed_follow(root, &roots.borrow()));
+                        signed = Some(updated);
+                    }
+                },
+            }
+        }
+        // Without an index that is told already, and nothing is known of what is there.
+        let is_there =
+            |wanted: &&Wanted| index.is_none() || releases.iter().any(|it| it.version == wanted.version);
+        for wanted in self.wanted.iter().filter(|wanted| !is_there(wanted)) {
+            let link = Link::ok(
+                format!("{}, version {}", wanted.what, wanted.version),
+                format!("what {} offers", self.place.called()),
+            );
+            walked.links.push(link.not_proven("it does not have this version", wanted.asked));
+        }
+        // Of several only one is spoken of by officers: the newest, or what is asked for.
+        let spoken_of = self.wanted.first().map(|wanted| wanted.version.as_str());
+        let spoken_of = spoken_of.or(releases.last().map(|release| release.version.as_str()));
+        if let Some(index) = &index {
+            for release in &releases {
+                let of_officers = self.officers_of_each || Some(release.version.as_str()) == spoken_of;
+                walked.links.extend(self.said_of(
+                    index,
+                    release,
+                    signed.as_mut(),
+                    of_officers,
+                    &mut walked.releases,
+                ));
+            }
+        }
+        walked.index = index;
+        Ok(walked)
     }
 
-    let mut store: BTreeMap<String, Vec<u8>> = BTreeMap::new();
-    let mut fetch = Roles { files: &*files, place };
-    let mut links = Vec::new();
-    let mut signed = None;
-    if let Some(root) = &trusted.root {
-        match trust_root(&mut store, root) {
-            Err(error) => links.push(roles_failed(&error)),
-            Ok(_) => match update(&mut store, &mut fetch, Limits::DEFAULT, trusted.now) {
-                Err(error) => links.push(roles_failed(&error)),
-                Ok(updated) => {
-                    links.extend(roles(&updated));
-                    signed = Some(updated);
+    /// Sealed roots that are not the given one: whether they follow it. Each was signed by the one before, or the update had not gone through.
+    fn sealed_follow(&self, given: &[u8], roots: &BTreeSet<Sha256Digest>) -> Vec<Link> {
+        let sealed = self.wanted.iter().filter_map(|wanted| wanted.sealed_root);
+        let others = sealed.filter(|sealed| *sealed != digest(given));
+        let link = |sealed: Sha256Digest| {
+            let link = Link::ok(
+                format!("root sealed in the image, SHA-256 {sealed}"),
+                "roots that follow the one you gave",
+            );
+            match roots.contains(&sealed) {
+                true => link.by("the keys of the root before each"),
+                false => link.not_proven("it is none of them: it is older, or of somebody else", false),
+            }
+        };
+        others.map(link).collect()
+    }
+
+    fn ensure_names(&self) -> Result<(), Failure> {
+        if are_names(self.appliance, self.channel) {
+            return Ok(());
+        }
+        let message = format!("`{}` and `{}` are no appliance and channel", self.appliance, self.channel);
+        Err(Failure::new(Fault::User, message).hint("an appliance is VENDOR/NAME"))
+    }
+
+    fn index(&self) -> Result<Result<Index, Link>, Failure> {
+        let path = index_path(self.appliance, self.channel);
+        let link = Link::ok(format!("index {path}"), "the form of an index");
+        let bytes = match self.place.read(&path, INDEX_LIMIT as usize) {
+            Ok(bytes) => bytes,
+            Err(error) if error.is_damage => {
+                return Ok(Err(link.wrong(error.to_string(), self.place.again())));
+            }
+            Err(error) => {
+                let failure =
+                    Failure::new(Fault::Environment, error.message).unchanged("verifying changes nothing");
+                return Err(Failure { causes: vec![error.why], ..failure });
+            }
+        };
+        let Some(bytes) = bytes else {
+            let why = format!("{} has no `{path}`", self.place.called());
+            let next = "name an appliance and a channel that it has";
+            return match self.wanted {
+                [] if self.place.is_bundle() => Ok(Err(link.wrong(why, self.place.again()))),
+                [] => Err(Failure::new(Fault::User, why).hint(next)),
+                // Whoever made the image, it is not offered there.
+                _ => Ok(Err(Link { next: Some(next.into()), ..link.not_proven(why, true) })),
+            };
+        };
+        let read = Index::parse(&bytes, self.appliance, self.channel);
+        Ok(read.map_err(|error| link.wrong(chain(&error), self.place.again())))
+    }
+
+    fn said_of(
+        &self,
+        index: &Index,
+        release: &IndexedRelease,
+        signed: Option<&mut Updated<'_>>,
+        of_officers: bool,
+        read: &mut Vec<(IndexedRelease, Statement)>,
+    ) -> Vec<Link> {
+        let again = self.place.again();
+        let link =
+            Link::ok(format!("statement {}", release.id()), format!("index, version {}", release.version));
+        let statement = self
+            .place
+            .object(&release.statement, STATEMENT_LIMIT)
+            .and_then(|bytes| Statement::parse(&bytes).map_err(|error| chain(&error)));
+        let statement = match statement {
+            Ok(statement) => statement,
+            Err(why) => return vec![link.wrong(why, again)],
+        };
+        let identity = &statement.identity;
+        let mut links = vec![match (identity.id() == index.appliance, identity.version == release.version) {
+            (true, true) => link.by("its bytes"),
+            _ => {
+                let why = format!("it is the statement of {} {}", identity.id(), identity.version);
+                link.wrong(why, again)
+            }
+        }];
+        let wanted = self.wanted.iter().filter(|wanted| wanted.version == release.version);
+        links.extend(wanted.map(|wanted| compared(wanted, release, &statement)));
+        if let Some(updated) = signed {
+            links.push(listed(updated, index, release));
+        }
+        if let Some(policy) = &self.trusted.policy {
+            let proof = release.proof.as_ref().map(|proof| self.place.object(proof, trust::PROOF_LIMIT));
+            links.push(match proof.transpose() {
+                Ok(proof) => logged(&statement, proof.as_deref(), policy),
+                Err(why) => Link::ok(format!("proof of {}", release.version), "index").wrong(why, again),
+            });
+        }
+        if of_officers {
+            links.extend(self.approved(release));
+        }
+        read.push((release.clone(), statement));
+        links
+    }
+
+    /// What officers say of a release, here and elsewhere.
+    fn approved(&self, release: &IndexedRelease) -> Option<Link> {
+        self.trusted.officers.as_ref()?;
+        let notes = self.place.read(&words_path(self.appliance, release.id()), WORDS_LIMIT as usize);
+        let link = Link::ok(format!("approval of {}", release.version), "the officers' keys you gave");
+        let mut notes: Vec<String> = match notes {
+            Ok(None) => Vec::new(),
+            Ok(Some(bytes)) => match serde_json::from_slice(&bytes) {
+                Ok(notes) => notes,
+                Err(error) => {
+                    return Some(link.not_proven(format!("the notes can not be read: {error}"), true));
                 }
             },
-        }
+            Err(error) => return Some(link.not_proven(chain(&error), true)),
+        };
+        notes.extend_from_slice(self.asking.notes);
+        let asking = Appliance { notes: &notes, ..self.asking };
+        approval(&release.version, release.id(), asking, self.trusted)
     }
-    let newest = releases.last().map(|release| release.id());
-    let is_offered = Link::ok("release", format!("what the depot `{place}` offers"));
-    if releases.is_empty() {
-        links.push(is_offered.not_proven("the depot does not have this version", trusted.is_asked()));
-    }
-    for release in releases {
-        let of_officers = Some(release.id()) == newest;
-        links.extend(release_links(&*files, &index, release, signed.as_mut(), wanted, of_officers, trusted));
-    }
-    Ok(links)
 }
 
-fn release_links(
-    files: &Files,
-    index: &Index,
-    release: &IndexedRelease,
-    signed: Option<&mut Updated<'_>>,
-    wanted: Option<&Wanted>,
-    of_officers: bool,
-    trusted: &Trusted,
-) -> Vec<Link> {
-    let again = "the depot is damaged, or half-copied: ask another one, or its maker";
-    let link = Link::ok(format!("statement {}", release.id()), format!("index, version {}", release.version));
-    let statement = object(files, &release.statement, STATEMENT_LIMIT)
-        .and_then(|bytes| Statement::parse(&bytes).map_err(|error| chain(&error)));
-    let statement = match statement {
-        Ok(statement) => statement,
-        Err(why) => return vec![link.wrong(why, again)],
+/// Whether both can be parts of a depot's paths.
+pub fn are_names(appliance: &str, channel: &str) -> bool {
+    let parts = appliance.split_once('/').into_iter().flat_map(|(vendor, name)| [vendor, name]);
+    let names: Vec<&str> = parts.chain([channel]).collect();
+    names.len() == 3 && names.iter().all(|name| ::depot::folder::ensure_name("a name", name).is_ok())
+}
+
+fn compared(wanted: &Wanted, release: &IndexedRelease, statement: &Statement) -> Link {
+    let what = match wanted.uki {
+        Some(_) => "root hash and kernel image",
+        None => "root hash",
     };
-    let mut links = Vec::new();
-    let identity = &statement.identity;
-    links.push(match (identity.id() == index.appliance, identity.version == release.version) {
-        (true, true) => link.by("its bytes"),
-        _ => link.wrong(format!("it is the statement of {} {}", identity.id(), identity.version), again),
-    });
-    if let Some(wanted) = wanted {
-        let link = Link::ok("the image", format!("root hash and kernel image of statement {}", release.id()));
-        let is_same = statement.image.root_hash == wanted.root_hash
-            && statement.uki.sha256 == wanted.uki
-            && wanted.id.is_none_or(|id| id == release.id());
-        links.push(match is_same {
-            true => link,
-            false => link.wrong(
-                format!("the depot has another release under the version {}", release.version),
-                "do not use it: ask its maker which of the two is theirs",
-            ),
-        });
+    let link = Link::ok(wanted.what.clone(), format!("{what} of statement {}", release.id()));
+    let is_same = statement.image.root_hash == wanted.root_hash
+        && wanted.uki.is_none_or(|uki| uki == statement.uki.sha256)
+        && wanted.id.is_none_or(|id| id == release.id());
+    match is_same {
+        true => link,
+        false => link.wrong(
+            format!("another release has the version {} there", release.version),
+            "do not use it: ask its maker which of the two is theirs",
+        ),
     }
-    if let Some(updated) = signed {
-        links.push(listed(updated, index, release));
-    }
-    if let Some(policy) = &trusted.policy {
-        let proof = release.proof.as_ref().map(|proof| object(files, proof, trust::PROOF_LIMIT)).transpose();
-        links.push(match proof {
-            Ok(proof) => logged(&statement, proof.as_deref(), policy),
-            Err(why) => Link::ok(format!("proof of {}", release.version), "index").wrong(why, again),
-        });
-    }
-    if of_officers {
-        links.extend(approved(files, &index.appliance, release, trusted));
-    }
-    links
 }
 
-/// What officers say of a release, for appliances of all groups.
-fn approved(files: &Files, appliance: &str, release: &IndexedRelease, trusted: &Trusted) -> Option<Link> {
+/// What officers say of a release, for all appliances and for the group of the one that asks. `None`: nobody wants to know.
+pub fn approval(version: &str, release: ReleaseId, asking: Appliance<'_>, trusted: &Trusted) -> Option<Link> {
     let officers = trusted.officers.as_ref()?;
-    let link = Link::ok(format!("approval of {}", release.version), "the officers' keys you gave");
-    let notes = files.read(&words_path(appliance, release.id()), WORDS_LIMIT as usize);
-    let notes: Vec<String> = match notes {
-        Ok(None) => Vec::new(),
-        Ok(Some(bytes)) => match serde_json::from_slice(&bytes) {
-            Ok(notes) => notes,
-            Err(error) => return Some(link.not_proven(format!("the notes can not be read: {error}"), true)),
-        },
-        Err(error) => return Some(link.not_proven(chain(&error), true)),
-    };
+    let link = Link::ok(format!("approval of {version}"), "the officers' keys you gave");
     // A note that none of the officers signed says nothing.
     let words: Vec<_> =
-        notes.iter().filter_map(|note| officers.read(note.as_bytes()).ok()).flatten().collect();
-    let here = Here { machine: "", group: None, now: trusted.now.0 };
-    let names =
-        |by: &[ledger::note::KeyName]| by.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
-    Some(match officers.judge(&words, release.id(), &here) {
+        asking.notes.iter().filter_map(|note| officers.read(note.as_bytes()).ok()).flatten().collect();
+    let here = Here { machine: "", group: asking.group, now: trusted.now.0 };
+    let whom = match asking.group {
+        Some(group) => format!("for all appliances, or for the group `{group}`"),
+        None => "for all appliances".to_owned(),
+    };
+    let names = |by: &[KeyName]| by.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    Some(match officers.judge(&words, release, &here) {
         Verdict::Free => link.not_proven("no officer is named", true),
         Verdict::Approved { by } => link.by(names(&by)),
         Verdict::Missing { by, needed } => Link {
             next: Some("ask the officers; `ampoule approve --depot` signs and brings it there".into()),
-            ..link.not_proven(format!("{} of {needed} approve it for all appliances", by.len()), true)
+            ..link.not_proven(format!("{} of {needed} approve it {whom}", by.len()), true)
         },
         Verdict::Held { by, reason } => link
             .wrong(format!("{by} says no: {reason}"), "do not install it before the officer takes it back"),
     })
-}
-
-fn object(files: &Files, object: &ObjectRef, limit: u64) -> Result<Vec<u8>, String> {
-    let path = object_path(&object.sha256);
-    if object.size > limit {
-        return Err(format!("{path} has more than {limit} bytes"));
-    }
-    let bytes = files.read(&path, object.size as usize).map_err(|error| chain(&error))?;
-    let bytes = bytes.ok_or_else(|| format!("the depot has no {path}"))?;
-    let found = digest(&bytes);
-    match found == object.sha256 {
-        true => Ok(bytes),
-        false => Err(format!("{path} has not the content it should have: its SHA-256 is {found}")),
-    }
-}
-
-impl Trusted {
-    /// Whether a depot was needed to prove what was asked.
-    fn is_asked(&self) -> bool {
-        self.root.is_some() || self.policy.is_some() || self.officers.is_some()
-    }
-}
-
-/// The roles' documents of a depot.
-struct Roles<'a> {
-    files: &'a Files,
-    place: &'a str,
-}
-
-impl Fetch for Roles<'_> {
-    fn open(&mut self, name: &str, _: usize) -> Result<Box<dyn Read + '_>, FetchError> {
-        let limit = Limits::DEFAULT.targets as usize + 1;
-        match self.files.read(&format!("{}/{name}", trust::FOLDER), limit) {
-            Ok(Some(bytes)) => Ok(Box::new(std::io::Cursor::new(bytes))),
-            Ok(None) => Err(FetchError::Missing),
-            Err(error) => Err(FetchError::Unreachable(Box::new(error))),
-        }
-    }
-
-    fn called(&self, name: &str, _: usize) -> String {
-        format!("{}/{}/{name}", self.place.trim_end_matches('/'), trust::FOLDER)
-    }
 }

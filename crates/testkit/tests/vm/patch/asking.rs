@@ -10,7 +10,7 @@ use testkit::{BootedAppliance, http};
 /// Long enough for a patch, and for two starts on an emulated processor that each end by the watchdog after five minutes.
 pub const PATCH_TIMEOUT: Duration = Duration::from_secs(1200);
 /// Long enough for a patch to be downloaded and written.
-pub const STAGE_TIMEOUT: Duration = Duration::from_secs(300);
+pub const STAGE_TIMEOUT: Duration = Duration::from_secs(600);
 /// Long enough for an appliance to look at its depot unasked, three to four minutes after its start, and to write a patch.
 pub const FIRST_LOOK: Duration = Duration::from_secs(420);
 

@@ -3,8 +3,9 @@
 use machine::follow::Goal;
 use machine::{StopMethod, folder::names as vm_names};
 use model::control::{Answer, Call, LifeStage, Restart, SlotRole};
+use release::ReleaseFolder;
 use testkit::depot::DepotServer;
-use testkit::{Bench, BootedAppliance, Suite, tools, variant};
+use testkit::{Bench, BootedAppliance, Suite, ampoule, tools, variant};
 
 use super::asking::{apply, apply_call, check_updates, refused, slot, status, updates, wait, write_note};
 use super::expecting::{NOTE, expect_note, expect_running, expect_slot};
@@ -14,6 +15,18 @@ use super::releases::{first, following, good, unhealthy};
 pub fn one_life(suite: &mut Suite) {
     let (old, new, bad) = (first(), good(), unhealthy());
     let depot = variant::depot("patched-depot", &[&old, &new, &bad]);
+    suite.check("law_10_a_release_in_a_depot_is_seen_like_its_folder", || {
+        let bulletin = |old: String, new: String| {
+            let text = tools::run(&ampoule().display().to_string(), ["--json", "bulletin", &old, &new]);
+            let mut value: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+            // The commands in it name what was compared.
+            value.as_object_mut().expect("an object").remove("proof").expect("a proof");
+            value
+        };
+        let folder = |release: &ReleaseFolder| release.path().display().to_string();
+        let named = |version: &str| format!("{}@{version}", depot.display());
+        assert_eq!(bulletin(folder(&old), folder(&new)), bulletin(named("1.0.0"), named("1.0.1")));
+    });
     let bench = Bench::new();
     let folder = bench.join("vm");
     let server = DepotServer::start(&depot);

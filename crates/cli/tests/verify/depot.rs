@@ -1,39 +1,30 @@
-//! `ampoule verify` over a depot, without a network: every broken link is told with what, where, why and what to do next.
-
-mod support;
+//! Depots: what their roles sign and their ledger has, and everything else.
 
 use std::fs;
 use std::path::Path;
 
 use depot::DepotFolder;
-use keys::{SecretKey, Sign};
-use ledger::note::NoteSigner;
+use depot::serve::{Limits, Server};
+use keys::Sign;
 use model::Sha256Digest;
 use release::Index;
-use support::{Said, ampoule_in};
 use testkit::Bench;
-use tuf::Time;
-use tuf::metadata::{Root, TopRole};
-use tuf::repository::Unsigned;
 
-const NOW: u64 = 1_700_000_000;
-const AT: &str = "2023-11-14T22:13:20Z";
+use crate::common::NOW;
+use crate::common::maker::Maker;
+use crate::support::{Said, ampoule_in, without_starts};
+use crate::world::{World, change_byte};
+use crate::{AT, fails, says};
 
 /// A depot of two releases, both signed by their maker's roles.
 fn depot_in(folder: &Path) {
-    let [offline, online, log] = [1, 2, 3].map(|seed| SecretKey::from_seed(&[seed; 32]));
-    let root = Root::new(Time(NOW).plus_days(365))
-        .with_key(TopRole::Root, offline.public())
-        .with_key(TopRole::Targets, offline.public())
-        .with_key(TopRole::Snapshot, online.public())
-        .with_key(TopRole::Timestamp, online.public());
-    let root = Unsigned::root(None, root).expect("possible").sign_by(&[&offline]).expect("signed");
-    fs::write(folder.join("root.json"), root.bytes()).expect("writes");
-    let key = NoteSigner::new("example.com/log".parse().expect("a name"), &log).key().to_string();
-    fs::write(folder.join("policy"), format!("log {key}\nquorum none\n")).expect("writes");
+    let maker = Maker::new();
+    fs::write(folder.join("root.json"), &maker.root).expect("writes");
+    fs::write(folder.join("policy"), format!("log {}\nquorum none\n", maker.signer().key())).expect("writes");
+    let _locks = without_starts();
     let depot = DepotFolder::open_or_create(&folder.join("depot")).expect("a depot");
-    let signers: [&dyn Sign; 2] = [&offline, &online];
-    let signing = depot::roles::Signing { root: root.bytes(), signers: &signers, now: NOW, fresh_days: 1 };
+    let signers: [&dyn Sign; 2] = [&maker.offline, &maker.online];
+    let signing = depot::roles::Signing { root: &maker.root, signers: &signers, now: NOW, fresh_days: 1 };
     let mut index = Index::new("acme/lamp".into(), "stable".into());
     for version in ["1.0.0", "1.0.1"] {
         let statement = statement(version);
@@ -80,14 +71,6 @@ fn index_of(folder: &Path) -> Index {
 
 fn verify(folder: &Path, more: &str) -> Said {
     ampoule_in(folder, format!("verify depot --root root.json --at {AT}{more}").split(' '))
-}
-
-#[track_caller]
-fn fails(said: &Said, words: &[&str]) {
-    assert_eq!(said.code, 5, "{said:?}");
-    for word in words {
-        assert!(said.out.contains(word) || said.err.contains(word), "`{word}` is said: {said:?}");
-    }
 }
 
 #[test]
@@ -146,4 +129,74 @@ fn law_7_a_release_without_its_proof_is_not_proven_when_a_policy_is_given() {
     depot_in(bench.path());
     let words = ["not proven  ledger entry of 1.0.1", "the depot has no proof", "2 links that you asked for"];
     fails(&verify(bench.path(), " --policy policy"), &words);
+}
+
+#[test]
+fn law_7_a_proof_of_another_release_or_of_another_ledger_is_wrong() {
+    let world = World::with(&["1.0.0", "1.0.1"]);
+    let good = world.verify("depot", "");
+    assert_eq!(good.code, 0, "{good:?}");
+    says(&good, &["ok          ledger entry of 1.0.1 <- tree of 2 of example.com/log; by the ledger's key"]);
+    // A policy of another ledger, which has nothing to do with this maker.
+    let key = keys::SecretKey::from_seed(&[9; 32]);
+    let other = ledger::note::NoteSigner::new("example.com/other".parse().expect("a name"), &key);
+    fs::write(world.path("other"), format!("log {}\nquorum none\n", other.key())).expect("writes");
+    let said = world.ampoule(&format!("verify depot --root root.json --policy other --at {AT}"));
+    fails(&said, &["wrong       ledger entry of 1.0.1", "the log `example.com/log` is not in the policy"]);
+    // The proof of the release before.
+    world.change_index(|index| index.releases[1].proof = index.releases[0].proof);
+    let words = ["ok          ledger entry of 1.0.0", "wrong       ledger entry of 1.0.1", "does not hold"];
+    fails(&world.verify("depot", ""), &words);
+}
+
+#[test]
+fn a_depot_is_verified_by_its_url_as_by_its_folder() {
+    let world = World::with(&["1.0.0", "1.0.1"]);
+    let listen = "127.0.0.1:0".parse().expect("an address");
+    let server = Server::start(&world.path("depot"), listen, Limits::default(), drop).expect("serves");
+    let url = server.url();
+    let said = world.verify(&url, "");
+    assert!(said.code == 2 && said.err.contains("hint: name it with `--appliance VENDOR/NAME`"), "{said:?}");
+    let named = " --appliance ampoule-examples/lamp";
+    let said = world.verify(&url, named);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert_eq!(said.out, world.verify("depot", named).out, "the same chain");
+    // What a release folder says is looked up there, too.
+    let said = world.verify("lamp-1.0.1", &format!(" --depot {url}"));
+    assert_eq!(said.code, 0, "{said:?}");
+    says(&said, &["ok          statement of 1.0.1 <- targets version 2"]);
+    let proof = world.bench.index().releases[1].proof.expect("a proof").sha256;
+    change_byte(&world.path("depot").join(release::index::object_path(&proof)), 70);
+    fails(&world.verify(&url, named), &["wrong       proof of 1.0.1", "has not the content it should have"]);
+    drop(server);
+    let said = world.verify(&url, named);
+    assert_eq!(said.code, 4, "a depot that does not answer is no chain: {said:?}");
+}
+
+#[test]
+fn a_failing_link_gives_a_program_one_document_and_a_person_the_failure() {
+    let bench = Bench::new();
+    depot_in(bench.path());
+    let said = verify(bench.path(), " --policy policy --json");
+    assert_eq!(said.code, 5, "{said:?}");
+    // Two documents would not be read as one.
+    assert_eq!(said.json()["verdict"], "not-proven");
+    assert!(said.err.starts_with("error: `depot` is not proven: 2 links"), "{said:?}");
+    assert_eq!(verify(bench.path(), " --json").json()["verdict"], "holds");
+    // Where there is no chain, the failure is the document.
+    let said = ampoule_in(bench.path(), "verify absent --json".split(' '));
+    assert!(said.code != 0 && said.json()["error"]["message"].is_string() && said.err.is_empty(), "{said:?}");
+}
+
+#[test]
+fn a_damaged_index_is_a_wrong_link_and_the_roles_are_shown_nevertheless() {
+    let world = World::with(&["1.0.0"]);
+    let path = world.path("depot/appliances/ampoule-examples/lamp/stable.json");
+    change_byte(&path, 0);
+    let said = world.verify("depot", " --appliance ampoule-examples/lamp");
+    fails(
+        &said,
+        &["wrong       index appliances/", "ok          targets version 1", "next: the depot is damaged"],
+    );
+    fails(&world.verify("depot", ""), &["wrong       index <- the form of an index"]);
 }
