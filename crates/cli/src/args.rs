@@ -9,9 +9,11 @@ mod bundle;
 mod depot;
 mod keys;
 mod ledger;
+mod mirror;
 mod papers;
 mod patch;
 mod patching;
+mod settings;
 mod signing;
 mod test;
 mod verify;
@@ -24,12 +26,14 @@ pub use keys::{
     RootWritingArgs, SignRootArgs,
 };
 pub use ledger::{KeyArgs, LedgerAction, LedgerArgs};
+pub use mirror::MirrorArgs;
 pub use papers::{AgesArgs, RebuildArgs, SbomArgs, SbomFormat};
 pub use patch::{MakeArgs, PatchAction, PatchApplyArgs, PatchArgs, ShowArgs};
 pub use patching::{
     ApplyArgs, HoldArgs, PrecheckArgs, RestartChoice, RollbackArgs, StageArgs, UnholdArgs, UpdatesAction,
     UpdatesArgs,
 };
+pub use settings::{Change, ChangeValue, SettingsAction, SettingsArgs};
 pub use signing::{ApproveArgs, AuditArgs, RolesArgs, SigningArgs, WordChoice};
 pub use test::TestArgs;
 pub use verify::VerifyArgs;
@@ -87,9 +91,9 @@ pub enum Command {
         after_help = "Examples:\n  ampoule release out/lamp --depot depot --notes 'Security fixes of May'\n  ampoule release out/lamp --depot depot --channel testing --from out/lamp-1.0.0"
     )]
     Release(ReleaseArgs),
-    /// Show, check, serve or clean a depot
+    /// Show, check, serve, mirror or clean a depot
     #[command(
-        after_help = "Examples:\n  ampoule depot list depot\n  ampoule depot serve depot --listen 127.0.0.1:8000"
+        after_help = "Examples:\n  ampoule depot list depot\n  ampoule depot serve depot --listen 127.0.0.1:8000\n  ampoule depot mirror https://example.com/depot --into depot --root 1.root.json"
     )]
     Depot(DepotArgs),
     /// Pack releases of a depot into one file, for places without a network
@@ -369,67 +373,6 @@ impl std::str::FromStr for Forward {
             Some(Forward { host: host.parse().ok()?, guest: guest.parse().ok().filter(|port| *port != 0)? })
         };
         parse().ok_or_else(|| format!("`{text}` is not HOST:GUEST, such as 8443:443"))
-    }
-}
-
-/// `settings`
-#[derive(Debug, Args)]
-pub struct SettingsArgs {
-    #[command(subcommand)]
-    /// Show, set, history or undo.
-    pub action: SettingsAction,
-}
-
-/// What to do with settings.
-#[derive(Debug, Subcommand)]
-pub enum SettingsAction {
-    /// Show all settings
-    Show(VmArgs),
-    /// Change settings, all or none
-    Set {
-        /// NAME=VALUE, or NAME=@FILE for a value in a file
-        #[arg(required = true, value_name = "NAME=VALUE")]
-        changes: Vec<Change>,
-        #[command(flatten)]
-        /// Which machine.
-        vm: VmArgs,
-    },
-    /// Show the versions of the settings
-    History(VmArgs),
-    /// Return to the version before the current one
-    Undo(VmArgs),
-}
-
-/// One change of a setting.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
-    /// Setting.
-    pub name: String,
-    /// New value.
-    pub value: ChangeValue,
-}
-
-/// Where a new value is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ChangeValue {
-    /// On the command line.
-    Text(String),
-    /// In a file.
-    File(PathBuf),
-}
-
-impl std::str::FromStr for Change {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (name, value) = text
-            .split_once('=')
-            .ok_or_else(|| format!("`{text}` is not NAME=VALUE, such as max-upload=64"))?;
-        let value = match value.strip_prefix('@') {
-            Some(path) if !path.is_empty() => ChangeValue::File(path.into()),
-            _ => ChangeValue::Text(value.to_owned()),
-        };
-        Ok(Change { name: name.to_owned(), value })
     }
 }
 

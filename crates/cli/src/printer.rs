@@ -80,6 +80,13 @@ impl Printer {
         }
     }
 
+    /// A line about how far something is, where no bar shows it.
+    pub fn waypoint(&self, line: &str) {
+        if self.mode == Mode::Plain {
+            eprintln!("{line}");
+        }
+    }
+
     /// Ends a passing line.
     pub fn clear(&self) {
         if let Some(bar) = self.bar.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take() {

@@ -183,7 +183,7 @@ fn contained(index: &Index) -> Vec<Contained> {
 }
 
 /// Names that the roles' documents have: those that every server of files can serve.
-fn is_role_document(name: &str) -> bool {
+pub(crate) fn is_role_document(name: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-_~".contains(&byte);
     name.ends_with(".json") && !name.starts_with('.') && name.bytes().all(is_plain)
 }

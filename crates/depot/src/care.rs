@@ -1,6 +1,6 @@
 //! Looking after a depot: what is in it, whether it is whole, and what nobody needs any more.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 use model::Sha256Digest;
@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::error::{DepotError, io};
 use crate::folder::{DepotFolder, OBJECTS, names_in};
 use crate::intake::{Intake, object_of};
+use crate::mirror::{ROOM, Room};
 
 /// Something wrong with a depot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -111,10 +112,18 @@ pub fn remove(
     intake.commit(&index, || Ok(()))
 }
 
-/// Removes objects nobody refers to. Returns them.
+/// Removes objects nobody refers to, and what waits of a mirror that broke off. Returns the objects.
 pub fn clean(depot: &DepotFolder) -> Result<Vec<ObjectRef>, DepotError> {
     // The lock keeps a publisher away, whose objects are not referred to yet.
     let _intake = Intake::begin(depot)?;
+    if depot.path().join(ROOM).is_dir() {
+        // A mirror that broke off, and nobody knows whether it goes on; one that goes on now keeps its own.
+        match Room::open(depot) {
+            Ok(room) => room.keep(&BTreeSet::new())?,
+            Err(DepotError::Busy { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
     let References { needed, unread, .. } = references(depot, &depot.indices()?)?;
     // Documents are known from statements alone: without all statements nothing is known to be needless.
     if let Some(error) = unread.into_iter().next() {

@@ -36,6 +36,19 @@ pub enum DepotError {
     /// A bundle.
     #[error(transparent)]
     Bundle(#[from] Box<crate::bundle::BundleError>),
+    /// A file of another depot.
+    #[error(transparent)]
+    Mirror(#[from] Box<crate::mirror::MirrorError>),
+    /// The disk is too small for what would come.
+    #[error("`{path}` has {} free, and {} are needed", model::ByteSize(*free), model::ByteSize(*needs))]
+    NoSpace {
+        /// The depot.
+        path: PathBuf,
+        /// Bytes.
+        needs: u64,
+        /// Bytes.
+        free: u64,
+    },
     /// What another depot offers.
     #[error(transparent)]
     Take(#[from] Box<crate::take::TakeError>),

@@ -21,9 +21,9 @@ pub const INCOMING: &str = ".incoming";
 /// Held by who writes. An advisory lock, gone with its process: a stale one can not exist.
 const LOCK: &str = ".lock";
 /// The format this version writes and reads.
-const FORMAT: u32 = 1;
+pub(crate) const FORMAT: u32 = 1;
 /// Longest depot.json. Stops a folder from elsewhere from filling memory.
-const MARK_LIMIT: u64 = 64 << 10;
+pub(crate) const MARK_LIMIT: u64 = 64 << 10;
 /// Longest name of a vendor, an appliance or a channel.
 const NAME_LIMIT: usize = 64;
 

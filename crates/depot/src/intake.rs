@@ -88,7 +88,8 @@ impl<'a> Intake<'a> {
         Ok(object)
     }
 
-    /// Adds a file at a path of [`Intake::path`]; the caller MUST have compared its bytes with the digest.
+    /// Adds a file at a path of [`Intake::path`], or elsewhere on the depot's file system; the caller MUST have compared its bytes with
+    /// the digest.
     pub(crate) fn add_checked(&mut self, path: PathBuf, object: ObjectRef) -> Result<(), DepotError> {
         sync(&path)?;
         self.objects.push((path, object));
@@ -117,7 +118,7 @@ impl<'a> Intake<'a> {
             let folder = place.parent().expect("an object has a folder");
             create_synced(root, folder)?;
             // Over one that is there already: it has the same name, so at best the same bytes, and at worst rotten ones.
-            fs::rename(path, &place).map_err(io_error("write", &place))?;
+            rename(path, &place, "write")?;
             sync(folder)?;
         }
         for (place, bytes) in &self.documents {
@@ -135,6 +136,10 @@ impl<'a> Intake<'a> {
 
 impl Drop for Intake<'_> {
     fn drop(&mut self) {
+        #[cfg(test)]
+        if crash::is_down() {
+            return;
+        }
         // Best effort: the next run removes what stays.
         let _ = fs::remove_dir_all(&self.folder);
     }
@@ -160,8 +165,15 @@ fn replace_in(root: &Path, incoming: &Path, place: &Path, bytes: &[u8]) -> Resul
     let place = root.join(place);
     let folder = place.parent().expect("a file of a depot has a folder");
     create_synced(root, folder)?;
-    fs::rename(&new, &place).map_err(io_error("replace", &place))?;
+    rename(&new, &place, "replace")?;
     sync(folder)
+}
+
+/// All that becomes visible becomes so here, so that tests can stop the machine before and after each of it.
+fn rename(from: &Path, to: &Path, action: &'static str) -> Result<(), DepotError> {
+    #[cfg(test)]
+    crash::step().map_err(io_error(action, to))?;
+    fs::rename(from, to).map_err(io_error(action, to))
 }
 
 /// Makes a folder below `root` so that it is there after a crash: each new one and its parent are synced.
@@ -202,4 +214,35 @@ pub(crate) fn object_of(path: &Path) -> Result<ObjectRef, DepotError> {
 
 fn sync(path: &Path) -> Result<(), DepotError> {
     File::open(path).and_then(|file| file.sync_all()).map_err(io_error("sync", path))
+}
+
+/// A machine that stops after so many renames, in tests.
+#[cfg(test)]
+pub(crate) mod crash {
+    use std::cell::Cell;
+    use std::io;
+
+    thread_local! {
+        static LEFT: Cell<Option<usize>> = const { Cell::new(None) };
+    }
+
+    /// From now on it stops after so many; `None`: it runs.
+    pub(crate) fn after(renames: Option<usize>) {
+        LEFT.set(renames);
+    }
+
+    pub(super) fn step() -> io::Result<()> {
+        match LEFT.get() {
+            Some(0) => Err(io::Error::other("the machine stopped")),
+            left => {
+                LEFT.set(left.map(|left| left - 1));
+                Ok(())
+            }
+        }
+    }
+
+    /// A machine that stopped tidies nothing up.
+    pub(super) fn is_down() -> bool {
+        LEFT.get() == Some(0)
+    }
 }

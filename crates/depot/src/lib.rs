@@ -5,13 +5,14 @@
 //! ([`serve`]). It refuses printing, and deciding who may publish.
 //!
 //! Laws: an index only ever names objects that are whole and on the disk; objects are never changed; only indices are
-//! replaced, by a rename. What comes from another depot ([`bundle`], [`take`]) is checked whole before any of it is visible. A crash or a full disk anywhere leaves the depot as it was, besides files nobody refers to.
+//! replaced, by a rename. What comes from another depot ([`bundle`], [`mirror`], [`take`]) is checked whole before any of it is visible. A crash or a full disk anywhere leaves the depot as it was, besides files nobody refers to.
 
 pub mod bundle;
 pub mod care;
 mod error;
 pub mod folder;
 pub mod intake;
+pub mod mirror;
 pub mod publish;
 pub mod roles;
 pub mod serve;
@@ -22,3 +23,10 @@ pub mod words;
 
 pub use error::DepotError;
 pub use folder::DepotFolder;
+
+// The benches of the tests beside the crate, for those within it.
+#[cfg(test)]
+extern crate self as depot;
+#[cfg(test)]
+#[path = "../tests/common/mod.rs"]
+mod common;

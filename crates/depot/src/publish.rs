@@ -1,4 +1,4 @@
-//! Adding a release to a depot: decide first ([`prepare`]), then do ([`Prepared::publish`]).
+//! Adding a release to a depot, by [`publish`]: decide first, then do.
 //!
 //! Steps: (1) the release folder is read, every digest compared, and the index asked whether the release may come;
 //! (2) objects are made in the intake: statement, documents, full image, patches from the last releases; (3) the statement goes through

@@ -1,6 +1,6 @@
 //! A server for a depot's folder: GET and HEAD of the paths a depot has, nothing else.
 //!
-//! A path is recognised, not cleaned ([`path::Kind`]): what is no path of a depot is 404 before any file is looked at, so that
+//! A path is recognised, not cleaned (`path::Kind`): what is no path of a depot is 404 before any file is looked at, so that
 //! there is nothing to traverse. Objects never change: they may be kept for a year, and their digest is their `ETag`. Indices
 //! are asked for again each time.
 

@@ -1,4 +1,4 @@
-//! Taking releases from another depot: what a customer's depot believes before anything of it is visible.
+//! Taking releases from another depot, by a bundle or by following it: what a customer's depot believes before anything of it is visible.
 //!
 //! Nothing is signed again. The maker's documents come as they are, so that appliances check the same signatures as at the maker's. The depot
 //! checks them, too: whoever carries a bundle in learns at once what appliances would refuse.
@@ -8,16 +8,18 @@
 //! are compared; (5) all of it goes through an [`Intake`]: objects, notes, the depot's memory, the roles' documents, the index. A crash in (5)
 //! leaves the old index, and nothing that was not checked: the same again completes it.
 
+#[cfg(test)]
+mod crash_tests;
 mod merge;
 mod roles;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ledger::policy::Policy;
 use model::Sha256Digest;
 use release::index::{Index, IndexedRelease};
 use release::statement::StatementError;
-use release::{ReleaseId, Statement, trust};
+use release::{Artifact, ReleaseId, Statement, trust};
 
 use crate::error::DepotError;
 use crate::folder::DepotFolder;
@@ -52,6 +54,17 @@ pub(crate) struct Offer {
     pub(crate) roles: BTreeMap<String, Vec<u8>>,
     /// Officers' notes.
     pub(crate) words: BTreeMap<ReleaseId, Vec<String>>,
+    /// What the depot follows besides; `None`: what it has stays, whatever is offered.
+    pub(crate) followed: Option<Followed>,
+}
+
+/// The whole index of a maker's depot that is followed, whatever part of it is offered here.
+#[derive(Clone, Debug)]
+pub(crate) struct Followed {
+    /// Its serial: an index that goes back takes nothing away.
+    pub(crate) serial: u64,
+    /// The releases in it. Those that the depot has and that are not among them were withdrawn.
+    pub(crate) releases: BTreeSet<ReleaseId>,
 }
 
 /// What another depot offers is not taken.
@@ -108,6 +121,16 @@ pub enum TakeError {
         /// Version in the index.
         version: String,
     },
+    /// An index that was followed before was a newer one.
+    #[error("{of} is refused: its index has serial {found}, and one with {known} was followed before")]
+    OlderIndex {
+        /// Where it is from.
+        of: String,
+        /// The serial of what is offered.
+        found: u64,
+        /// The serial that the depot remembers.
+        known: u64,
+    },
     /// No statement.
     #[error("{of} is refused: the statement of {version} can not be read")]
     Statement {
@@ -138,6 +161,7 @@ pub(crate) struct Plan {
     new_words: usize,
     next: Index,
     new_releases: Vec<ReleaseId>,
+    withdrawn: Vec<IndexedRelease>,
 }
 
 /// What was taken.
@@ -149,6 +173,8 @@ pub struct Taken {
     pub releases: Vec<IndexedRelease>,
     /// Those of them that the depot did not have.
     pub new_releases: Vec<ReleaseId>,
+    /// Releases that the depot had and that their maker withdrew; a bundle withdraws none.
+    pub withdrawn: Vec<IndexedRelease>,
     /// Officers' notes that the depot did not have.
     pub new_words: usize,
     /// When the maker's documents expire, seconds since 1970; `None`: nobody signed.
@@ -165,11 +191,12 @@ impl Plan {
     ) -> Result<Self, DepotError> {
         let of = || offer.of.clone();
         let is_signed = offer.roles.contains_key(tuf::client::TIMESTAMP);
+        let known = depot.index(&offer.index.appliance, &offer.index.channel)?;
         let believed = match believing {
             Believing::Maker { .. } if !is_signed => {
                 return Err(Box::new(TakeError::Unsigned { of: of() }).into());
             }
-            Believing::Maker { root, .. } => Some(roles::believe(depot, root, &offer, now)?),
+            Believing::Maker { root, .. } => Some(roles::believe(depot, root, &offer, known.as_ref(), now)?),
             Believing::DangerAnybody if is_signed => {
                 return Err(Box::new(TakeError::Signed { of: of() }).into());
             }
@@ -178,17 +205,23 @@ impl Plan {
             }
             Believing::DangerAnybody => None,
         };
-        let known = depot.index(&offer.index.appliance, &offer.index.channel)?;
-        let (next, new_releases) = merge::merged(known, &offer, believing, now)?;
+        let is_withdrawn = |entry: &&IndexedRelease| {
+            let is_offered = |followed: &Followed| followed.releases.contains(&entry.id());
+            let is_unlisted = believed.as_ref().is_some_and(|it| it.unlisted.contains(&entry.id()));
+            is_unlisted || !offer.followed.as_ref().is_none_or(is_offered)
+        };
+        let entries = known.iter().flat_map(|index| &index.releases);
+        let withdrawn: Vec<IndexedRelease> = entries.filter(is_withdrawn).cloned().collect();
+        let (next, new_releases) = merge::merged(known, &offer, &withdrawn, believing, now)?;
         let (mut words, mut new_words) = (Vec::new(), 0);
         for (release, notes) in &offer.words {
             let known = words::read(depot, &offer.index.appliance, *release)?;
             let united = words::united(&known, notes);
             new_words += united.len() - known.len();
             let place = release::index::words_path(&offer.index.appliance, *release);
-            words.push((place, words::within_limit(&united)?));
+            words.extend(words::with_others(&known, &united)?.map(|bytes| (place, bytes)));
         }
-        Ok(Self { offer, believed, words, new_words, next, new_releases })
+        Ok(Self { offer, believed, words, new_words, next, new_releases, withdrawn })
     }
 
     /// The releases that are taken.
@@ -196,13 +229,33 @@ impl Plan {
         &self.offer.index.releases
     }
 
-    /// Step 4 for one release. `read` gives the bytes of its statement and of its proof. Returns the objects that its statement needs.
+    /// The index that is offered.
+    pub(crate) fn offered(&self) -> &Index {
+        &self.offer.index
+    }
+
+    /// Those that the depot has and that their maker withdrew.
+    pub(crate) fn withdrawn(&self) -> &[IndexedRelease] {
+        &self.withdrawn
+    }
+
+    /// Those that the depot does not have.
+    pub(crate) fn new_releases(&self) -> &[ReleaseId] {
+        &self.new_releases
+    }
+
+    /// The offer again, to be planned once more when its objects are there.
+    pub(crate) fn into_offer(self) -> Offer {
+        self.offer
+    }
+
+    /// Step 4 for one release. `read` gives the bytes of its statement and of its proof. Returns the documents that its statement needs.
     pub(crate) fn check_release(
         &self,
         entry: &IndexedRelease,
         believing: Believing<'_>,
         read: &dyn Fn(&Sha256Digest) -> Option<Vec<u8>>,
-    ) -> Result<Vec<(Sha256Digest, String)>, DepotError> {
+    ) -> Result<Vec<Artifact>, DepotError> {
         let (of, version) = (|| self.offer.of.clone(), || entry.version.clone());
         let bytes = read(&entry.statement.sha256).unwrap_or_default();
         let statement = Statement::parse(&bytes)
@@ -219,7 +272,7 @@ impl Plan {
             trust::proved(&statement, proof.as_deref(), policy)
                 .map_err(|source| Box::new(TakeError::Trust { of: of(), source }))?;
         }
-        Ok(statement.documents.into_iter().map(|it| (it.sha256, it.name.to_string())).collect())
+        Ok(statement.documents)
     }
 
     /// Step 5. The intake holds every object that the offer needs and the depot does not have.
@@ -236,6 +289,7 @@ impl Plan {
             index: self.next,
             releases: self.offer.index.releases,
             new_releases: self.new_releases,
+            withdrawn: self.withdrawn,
             new_words: self.new_words,
             fresh_until,
         })

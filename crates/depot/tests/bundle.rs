@@ -2,130 +2,23 @@
 
 mod common;
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use depot::bundle::{Imported, Opened, Packed, Selection, import, pack};
-use depot::publish::{Ledger, Request, publish};
-use depot::roles::Signing;
+use depot::bundle::{Opened, Selection, import, pack};
+use depot::publish::publish;
 use depot::take::Believing;
 use depot::{DepotError, DepotFolder, care, words};
 use keys::Sign;
 use ledger::note::Note;
 use model::Sha256Digest;
 use release::{Index, Statement, trust};
-use tuf::client::{trust_root, update};
-use tuf::{Limits, Time};
+use tuf::Time;
 
-use common::maker::{Maker, enter_into};
-use common::{APPLIANCE, Bench, Copies, NOW, request};
-
-const DAY: u64 = 24 * 3600;
-
-/// A maker's depot with signed and logged releases, and a customer's depot far from it.
-struct Carried {
-    bench: Bench,
-    maker: Maker,
-    customer: PathBuf,
-}
-
-impl Carried {
-    fn new() -> Self {
-        let (bench, maker) = (Bench::new(), Maker::new());
-        let customer = bench.path("customer");
-        Self { bench, maker, customer }
-    }
-
-    fn with(releases: &[(&str, &str)]) -> Self {
-        let carried = Self::new();
-        releases.iter().for_each(|(version, content)| carried.publish(version, content, 1));
-        carried
-    }
-
-    fn publish(&self, version: &str, content: &str, fresh_days: u64) {
-        let signers: [&dyn Sign; 2] = [&self.maker.offline, &self.maker.online];
-        let release = self.bench.release(version, content);
-        let enter = |record: &[u8]| Ok(enter_into(&self.maker, self.bench.path("log"), record));
-        let wanted = Request {
-            signing: Some(Signing { root: &self.maker.root, signers: &signers, now: NOW, fresh_days }),
-            ledger: Some(Ledger { policy: &self.maker.policy, enter: &enter }),
-            ..request(&release)
-        };
-        publish(&self.bench.depot(), &wanted, &Copies::default(), &|_, _| ()).expect("published");
-    }
-
-    fn pack(&self, releases: &[&str], full: bool) -> (PathBuf, Packed) {
-        let releases: Vec<String> = releases.iter().map(|&version| version.into()).collect();
-        let file = self.bench.path(&format!("{}.bundle", releases.join("-")));
-        let selection =
-            Selection { appliance: None, channel: "stable", releases: &releases, from: &[], full };
-        let packed = pack(&self.bench.depot(), &selection, &file).expect("packs");
-        (file, packed)
-    }
-
-    fn believing(&self) -> Believing<'_> {
-        Believing::Maker { root: &self.maker.root, policy: Some(&self.maker.policy) }
-    }
-
-    fn customer(&self) -> DepotFolder {
-        DepotFolder::open_or_create(&self.customer).expect("a depot")
-    }
-
-    fn import_at(&self, file: &Path, now: u64) -> Result<Imported, DepotError> {
-        import(file, &self.customer(), self.believing(), now)
-    }
-
-    fn import(&self, file: &Path) -> Result<Imported, DepotError> {
-        self.import_at(file, NOW)
-    }
-
-    fn index(&self) -> Index {
-        self.customer().index(APPLIANCE, "stable").expect("reads").expect("is there")
-    }
-
-    /// Everything that the customer's depot shows.
-    fn shown(&self) -> BTreeMap<PathBuf, Vec<u8>> {
-        self.customer();
-        let mut shown = common::files_in(&self.customer);
-        shown.retain(|path, _| !path.ends_with(".lock"));
-        shown
-    }
-
-    /// What a client of the customer's depot believes that knows the maker's root alone.
-    fn believed(&self) -> Index {
-        let mut store: BTreeMap<String, Vec<u8>> = BTreeMap::new();
-        trust_root(&mut store, &self.maker.root).expect("a root");
-        let folder = self.customer.join(trust::FOLDER);
-        let files = fs::read_dir(folder).expect("lists").map(|file| file.expect("a file"));
-        let mut files: BTreeMap<String, Vec<u8>> = files
-            .map(|file| {
-                (file.file_name().into_string().expect("text"), fs::read(file.path()).expect("reads"))
-            })
-            .collect();
-        let mut updated = update(&mut store, &mut files, Limits::DEFAULT, Time(NOW)).expect("signed");
-        trust::signed(&mut updated, &self.index()).expect("listed")
-    }
-}
-
-/// One clear sentence for a refusal.
-fn told(error: &DepotError) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        assert!(!text.ends_with(&error.to_string()), "told twice: {text}");
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
-}
-
-#[track_caller]
-fn refused(outcome: Result<Imported, DepotError>, why: &str) {
-    let error = outcome.expect_err("refused");
-    assert!(told(&error).contains(why), "{}", told(&error));
-}
+use common::carried::{Carried, DAY, refused, told};
+use common::maker::Maker;
+use common::{APPLIANCE, Bench, Copies, NOW};
 
 #[test]
 fn law_10_a_customers_depot_offers_what_the_maker_signed_without_a_network() {
@@ -455,4 +348,62 @@ fn a_bundle_that_leads_nowhere_is_not_made() {
     let error = pack(&carried.bench.depot(), &Selection { from: &from, full: true, ..selection }, &file);
     assert!(matches!(error, Err(DepotError::NoVersion { .. })), "{error:?}");
     assert!(!file.exists());
+}
+
+#[test]
+fn a_bundle_brings_new_roots_and_what_an_old_key_signs_is_refused_from_then_on() {
+    let carried = Carried::with(&[("1.0.0", "one")]);
+    let depot = carried.bench.depot();
+    let (before_rotation, _) = carried.pack(&[], true);
+    let old = carried.bench.path("old.bundle");
+    fs::rename(before_rotation, &old).expect("renames");
+    let second = carried.maker.rotate(&depot, 2, NOW);
+    let third = carried.maker.rotate(&depot, 3, NOW);
+    let (file, _) = carried.pack(&[], true);
+    // Both at once, into a depot that knows the first root alone.
+    carried.import(&file).expect("two roots on");
+    for (name, root) in [("2.root.json", &second.root), ("3.root.json", &third.root)] {
+        assert_eq!(&fs::read(carried.customer.join("tuf").join(name)).expect("is served"), root, "{name}");
+    }
+    assert_eq!(carried.believed(), carried.index());
+    let shown = carried.shown();
+    refused(carried.import(&old), "too few signed it");
+    assert_eq!(carried.shown(), shown);
+    // Step by step.
+    let other = Carried { customer: carried.bench.path("other"), ..carried };
+    other.import(&old).expect("the first");
+    other.import(&file).expect("the second");
+    assert_eq!(other.believed(), other.index());
+    refused(other.import(&old), "too few signed it");
+}
+
+#[test]
+fn a_bundle_without_a_root_on_the_way_is_refused() {
+    let carried = Carried::with(&[("1.0.0", "one")]);
+    let depot = carried.bench.depot();
+    carried.maker.rotate(&depot, 2, NOW);
+    carried.maker.rotate(&depot, 3, NOW);
+    fs::remove_file(carried.bench.path("depot/tuf/2.root.json")).expect("removes");
+    let before = carried.shown();
+    let (file, _) = carried.pack(&[], true);
+    refused(carried.import(&file), "too few signed it");
+    assert_eq!(carried.shown(), before);
+}
+
+#[test]
+fn a_bundle_carries_the_lists_that_the_roles_delegate_to() {
+    let carried = Carried::with(&[("1.0.0", "one")]);
+    carried.maker.delegate(&carried.bench.depot(), APPLIANCE);
+    let (file, _) = carried.pack(&[], true);
+    carried.import(&file).expect("imports");
+    assert!(carried.customer.join("tuf/1.team.json").is_file());
+    assert_eq!(carried.believed(), carried.index());
+    assert_eq!(carried.index().releases.len(), 1);
+    // A list of a role that may not speak of this appliance is nobody's word.
+    let other = Carried::with(&[("1.0.0", "one")]);
+    other.maker.delegate(&other.bench.depot(), "ampoule-examples/other");
+    let (file, _) = other.pack(&[], true);
+    let before = other.shown();
+    refused(other.import(&file), "the roles do not list 1.0.0");
+    assert_eq!(other.shown(), before);
 }

@@ -26,7 +26,7 @@ pub const PROOF_LIMIT: u64 = 64 << 10;
 #[derive(Debug, thiserror::Error)]
 pub enum TrustError {
     /// The roles' documents.
-    #[error("{0}")]
+    #[error(transparent)]
     Roles(#[from] Box<tuf::Error>),
     /// A name that can not be listed.
     #[error("`{0}` can not be a target of the roles")]
@@ -126,4 +126,18 @@ pub fn proved(statement: &Statement, proof: Option<&[u8]>, policy: &Policy) -> R
     let proof = proof.ok_or_else(|| TrustError::NoProof { version: version() })?;
     let wrong = |source| TrustError::Proof { version: version(), source };
     Proof::parse(proof).map_err(wrong)?.verify(leaf(statement)?, policy).map_err(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_roles_refuse_is_told_once() {
+        let refused = tuf::Error { document: "1.targets.json".into(), kind: ErrorKind::Missing };
+        let text = refused.to_string();
+        let error = TrustError::from(Box::new(refused));
+        assert_eq!(error.to_string(), text);
+        assert!(std::error::Error::source(&error).is_none_or(|cause| cause.to_string() != text));
+    }
 }

@@ -32,6 +32,10 @@ pub enum Fault {
     Truncated,
     /// Pieces of so many bytes, five a second.
     Slow(usize),
+    /// An answer without a length that never ends.
+    Endless,
+    /// Redirected to itself.
+    Circle,
 }
 
 /// Serves a folder on 127.0.0.1 until the test is over.
@@ -71,6 +75,11 @@ impl DepotServer {
         format!("http://{HOST_IN_GUEST}:{}", self.address.port())
     }
 
+    /// Its URL on this machine.
+    pub fn local_url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
     /// From now on, `fault` is what happens to paths that begin with `path`; "" are all.
     pub fn misbehave(&self, fault: Fault, path: &str) {
         self.state.lock().expect("state").fault = Some((fault, path.trim_start_matches('/').to_owned()));
@@ -104,6 +113,16 @@ fn serve(mut stream: TcpStream, folder: &Path, state: &Mutex<State>) -> std::io:
     match fault {
         Some(Fault::Gone) => return Ok(()),
         Some(Fault::Broken) => return stream.write_all(head("500 Broken", 0, "").as_bytes()),
+        Some(Fault::Circle) => {
+            return stream.write_all(head("302 Found", 0, &format!("Location: /{path}\r\n")).as_bytes());
+        }
+        Some(Fault::Endless) => {
+            stream.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")?;
+            // Ends with the client, which goes away.
+            loop {
+                stream.write_all(&[b'{'; 4096])?;
+            }
+        }
         Some(Fault::Garbage) => content = b"<html>Please log in to the guest network.</html>\n".repeat(100),
         Some(Fault::Flipped) => {
             let middle = content.len() / 2;
@@ -196,6 +215,9 @@ mod tests {
             server.misbehave(fault, "");
             assert!(get("objects/ab").is_err(), "{fault:?}");
         }
+        server.misbehave(Fault::Circle, "");
+        let circle = get("depot.json").expect("answers");
+        assert_eq!((circle.status, circle.header("location")), (302, Some("/depot.json")));
         server.behave();
         assert_eq!(get("../etc/passwd").expect("answers").status, 404);
         assert!(server.asked().contains(&"objects/ab".to_owned()));

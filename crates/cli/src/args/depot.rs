@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{RolesArgs, SigningArgs};
+use super::{MirrorArgs, RolesArgs, SigningArgs};
 
 /// `release`
 #[derive(Debug, Args)]
@@ -62,6 +62,11 @@ pub enum DepotAction {
         #[arg(long, default_value = "127.0.0.1:8000", value_name = "ADDRESS:PORT")]
         listen: SocketAddr,
     },
+    /// Follow a maker's depot: check what it offers as an appliance would, and bring what is missing into one of your own
+    #[command(
+        after_help = "Examples:\n  ampoule depot mirror https://example.com/depot --into depot --root 1.root.json --policy ledger.policy\n  ampoule depot mirror https://example.com/depot --into depot --root 1.root.json --newest 3 --from 1.0.1 --no-full\n  ampoule depot mirror /media/stick/depot --into depot --root 1.root.json --dry-run"
+    )]
+    Mirror(MirrorArgs),
     /// Take a release out of a channel; its objects stay until `depot clean`
     Remove {
         /// The depot

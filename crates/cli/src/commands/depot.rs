@@ -37,6 +37,7 @@ pub fn run(args: &DepotArgs, printer: &Arc<Printer>) -> Result<(), Failure> {
             }
             Ok(())
         }
+        DepotAction::Mirror(args) => super::mirror::run(args, printer),
         DepotAction::Remove { folder, appliance, version, channel } => {
             care::remove(&open(folder)?, appliance, channel, version, now())
                 .map_err(|error| depot_failure(error).unchanged("the depot offers what it offered before"))?;

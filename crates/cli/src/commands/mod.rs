@@ -24,6 +24,7 @@ pub mod inspect;
 pub mod keys;
 pub mod ledger;
 pub mod lock;
+mod mirror;
 pub mod patch;
 pub mod patching;
 pub mod rebuild;

@@ -123,8 +123,13 @@ pub fn depot_failure(error: DepotError) -> Failure {
         | DepotError::Release(release::ReleaseError::Digest { .. } | release::ReleaseError::Size { .. }) => {
             Fault::Trust
         }
+        DepotError::Mirror(error) if error.kind.is_refusal() => Fault::Trust,
+        DepotError::Mirror(error) if error.kind.is_a_mistake() => Fault::User,
+        DepotError::Take(error) if is_out_of_reach(error) => Fault::Environment,
         DepotError::Roles(_) | DepotError::Bundle(_) | DepotError::Take(_) => Fault::Trust,
-        DepotError::Io { .. }
+        DepotError::Mirror(_)
+        | DepotError::NoSpace { .. }
+        | DepotError::Io { .. }
         | DepotError::Ledger(_)
         | DepotError::Listen { .. }
         | DepotError::Patch { .. }
@@ -133,7 +138,7 @@ pub fn depot_failure(error: DepotError) -> Failure {
     };
     let failure = Failure::from_error(fault, &error);
     match &error {
-        _ if error.is_full_disk() => failure.hint("free some space there, and publish again"),
+        _ if error.is_full_disk() => failure.hint("free some space there, and run the same again"),
         DepotError::NotADepot { .. } => failure.hint("`ampoule release RELEASE --depot FOLDER` makes one"),
         DepotError::OtherContent { .. } => {
             failure.hint("give the release a new version in its definition, and build it again")
@@ -144,6 +149,10 @@ pub fn depot_failure(error: DepotError) -> Failure {
         DepotError::NoWay { .. } => failure.hint("`--full` packs the full image, which leads there from anything"),
         DepotError::WhichAppliance { .. } => failure.hint("name one with `--appliance VENDOR/NAME`"),
         DepotError::Bundle(_) => failure.hint("carry it again, or ask whoever made it for another one"),
+        DepotError::Mirror(error) => failure.hint(error.kind.hint()),
+        DepotError::NoSpace { .. } => {
+            failure.hint("free some space there, or bring less: `--newest N`, `--from VERSION`, `--no-full`")
+        }
         DepotError::Take(error) => failure.hint(take_hint(error)),
         DepotError::Unsigned { .. } => {
             failure.hint("`--root ROOT --key FILE ...`, and `--ledger FOLDER --policy FILE --ledger-key FILE`: see docs/KEYS.md")
@@ -159,6 +168,11 @@ pub fn depot_failure(error: DepotError) -> Failure {
     }
 }
 
+/// Whether the other depot did not give the roles' documents, rather than that they are refused.
+fn is_out_of_reach(error: &TakeError) -> bool {
+    matches!(error, TakeError::Roles(error) if !error.is_refusal())
+}
+
 /// What to do about an offer that is refused. Never to check less.
 fn take_hint(error: &TakeError) -> &'static str {
     match error {
@@ -168,6 +182,9 @@ fn take_hint(error: &TakeError) -> &'static str {
         }
         TakeError::Signed { .. } => "name the maker's root with `--root ROOT`",
         TakeError::SignedDepot { .. } => "keep what nobody signed in a depot of its own",
+        TakeError::OlderIndex { .. } => {
+            "somebody shows an old copy of the depot, or it was set back: ask another copy, or its maker"
+        }
         TakeError::Memory { .. } => {
             "bring it back from a copy; without it, remove it: the depot then knows only what it serves"
         }

@@ -49,7 +49,7 @@ pub fn imported(imported: &Imported, is_proved: bool) -> String {
     text
 }
 
-fn release(entry: &IndexedRelease, is_old: bool) -> String {
+pub(super) fn release(entry: &IndexedRelease, is_old: bool) -> String {
     let patches = entry.patches.iter().filter(|patch| patch.from.is_some()).count();
     let full = if patches < entry.patches.len() { ", full image" } else { "" };
     let old = if is_old { ", which was there already" } else { "" };

@@ -7,6 +7,7 @@ pub mod depot;
 pub mod inspection;
 pub mod keys;
 pub mod ledger;
+pub mod mirror;
 pub mod patch;
 pub mod patching;
 pub mod rebuild;

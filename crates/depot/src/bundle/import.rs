@@ -130,7 +130,7 @@ fn read_offer(
     if contained(&index) != contents.releases {
         return Err(reader.refused(BundleErrorKind::OtherReleases));
     }
-    Ok(Offer { of: format!("the bundle `{}`", bundle.display()), index, roles, words })
+    Ok(Offer { of: format!("the bundle `{}`", bundle.display()), index, roles, words, followed: None })
 }
 
 /// Objects that are read while they are written, with their limits.
@@ -154,8 +154,8 @@ fn needed(
     let mut needed = Needed::new();
     for entry in plan.releases() {
         let version = &entry.version;
-        for (object, name) in plan.check_release(entry, believing, &|digest| kept.get(digest).cloned())? {
-            needed.insert(object, (None, format!("{name} of {version}")));
+        for document in plan.check_release(entry, believing, &|digest| kept.get(digest).cloned())? {
+            needed.insert(document.sha256, (None, format!("{} of {version}", document.name)));
         }
         let mut add = |object: ObjectRef, what: &str| {
             needed.insert(object.sha256, (Some(object.size), format!("{what} {version}")));

@@ -1,4 +1,4 @@
-//! Two indices become one: nothing that the depot has is dropped.
+//! Two indices become one: nothing that the depot has is dropped, besides what its maker withdrew from a depot that is followed.
 
 use model::Sha256Digest;
 use release::ReleaseId;
@@ -13,12 +13,19 @@ use crate::error::DepotError;
 pub(super) fn merged(
     known: Option<Index>,
     offer: &Offer,
+    withdrawn: &[IndexedRelease],
     believing: Believing<'_>,
     now: u64,
 ) -> Result<(Index, Vec<ReleaseId>), DepotError> {
     let offered = &offer.index;
     let before = known.unwrap_or_else(|| Index::new(offered.appliance.clone(), offered.channel.clone()));
     let mut next = before.clone();
+    let is_withdrawn = |id: ReleaseId| withdrawn.iter().any(|entry| entry.id() == id);
+    next.releases.retain(|entry| !is_withdrawn(entry.id()));
+    for entry in &mut next.releases {
+        // As `depot remove` does. A way from it that is offered still comes back below: who runs it has to get away.
+        entry.patches.retain(|patch| !patch.from.is_some_and(is_withdrawn));
+    }
     let mut new = Vec::new();
     // A proof that is checked takes the place of one that perhaps nobody has looked at; never the other way round.
     let is_proved = matches!(believing, Believing::Maker { policy: Some(_), .. });
@@ -47,7 +54,8 @@ pub(super) fn merged(
     next.releases.sort_by_key(|entry| entry.version.parse::<Version>().ok());
     if next != before {
         // Appliances take no index with a smaller number than the last one that they saw here.
-        next.serial = (before.serial + 1).max(offered.serial);
+        // The number is nobody's word, so that it may be any.
+        next.serial = before.serial.saturating_add(1).max(offered.serial);
         next.updated = now;
     }
     Ok((next, new))

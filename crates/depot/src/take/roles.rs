@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{ErrorKind, Read};
 
-use release::trust;
+use release::ReleaseId;
+use release::index::{Index, IndexedRelease, index_path};
+use release::trust::{self, TrustError};
 use tuf::client::{ROOT, SNAPSHOT, TIMESTAMP, Updated, trust_root, update};
 use tuf::fetch::{Fetch, FetchError};
 use tuf::{Limits, Time};
 
-use super::{Offer, TakeError};
+use super::{Followed, Offer, TakeError};
 use crate::error::DepotError;
 use crate::folder::{DepotFolder, read_limited};
 use crate::intake::Intake;
@@ -32,6 +34,8 @@ pub(super) struct Believed {
     memory: Vec<u8>,
     /// Seconds since 1970.
     pub(super) fresh_until: u64,
+    /// Releases of a depot that follows its maker's which the roles list no more.
+    pub(super) unlisted: BTreeSet<ReleaseId>,
 }
 
 impl Believed {
@@ -49,6 +53,7 @@ pub(super) fn believe(
     depot: &DepotFolder,
     root: &[u8],
     offer: &Offer,
+    known: Option<&Index>,
     now: u64,
 ) -> Result<Believed, DepotError> {
     let failed = |error| DepotError::from(Box::new(TakeError::Roles(Box::new(error))));
@@ -79,7 +84,18 @@ pub(super) fn believe(
     let mut from_memory = Offered::new(offer);
     let mut updated = update(&mut memory, &mut from_memory, Limits::DEFAULT, Time(now)).map_err(failed)?;
     ensure_listed(&mut updated, offer)?;
+    let mut unlisted = BTreeSet::new();
+    if let (Some(known), Some(_)) = (known, &offer.followed) {
+        for entry in &known.releases {
+            if !is_listed(&mut updated, known, entry, offer)? {
+                unlisted.insert(entry.id());
+            }
+        }
+    }
     drop(updated);
+    if let Some(Followed { serial, .. }) = offer.followed {
+        never_back(&mut memory, offer, serial)?;
+    }
 
     let mut documents = Vec::new();
     for (name, bytes) in &offer.roles {
@@ -102,7 +118,7 @@ pub(super) fn believe(
         _ => 0,
     };
     documents.sort_by_key(|(name, _)| order(name));
-    Ok(Believed { documents, memory: to_bytes(&memory), fresh_until })
+    Ok(Believed { documents, memory: to_bytes(&memory), fresh_until, unlisted })
 }
 
 fn ensure_listed(updated: &mut Updated<'_>, offer: &Offer) -> Result<(), DepotError> {
@@ -114,6 +130,32 @@ fn ensure_listed(updated: &mut Updated<'_>, offer: &Offer) -> Result<(), DepotEr
             return Err(Box::new(TakeError::NotListed { of: of(), version: entry.version.clone() }).into());
         }
     }
+    Ok(())
+}
+
+/// Whether the roles list a release that the depot has, as it has it.
+fn is_listed(
+    updated: &mut Updated<'_>,
+    known: &Index,
+    entry: &IndexedRelease,
+    offer: &Offer,
+) -> Result<bool, DepotError> {
+    match trust::listed(updated, known, entry) {
+        Ok(listed) => Ok(listed.is_some()),
+        Err(TrustError::OtherStatement { .. } | TrustError::Name(_)) => Ok(false),
+        Err(source) => Err(Box::new(TakeError::Trust { of: offer.of.clone(), source }).into()),
+    }
+}
+
+/// Nobody signs an index. An older one than was followed before would take away what its maker offers, and appliances refuse it, too.
+fn never_back(memory: &mut Kept, offer: &Offer, serial: u64) -> Result<(), DepotError> {
+    // Beside the roles' documents, whose names have no slash.
+    let name = index_path(&offer.index.appliance, &offer.index.channel);
+    let known = memory.get(&name).and_then(|text| std::str::from_utf8(text).ok()?.parse::<u64>().ok());
+    if let Some(known) = known.filter(|known| *known > serial) {
+        return Err(Box::new(TakeError::OlderIndex { of: offer.of.clone(), found: serial, known }).into());
+    }
+    memory.insert(name, serial.to_string().into_bytes());
     Ok(())
 }
 
