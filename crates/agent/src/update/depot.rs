@@ -16,7 +16,7 @@ use release::statement::{STATEMENT_LIMIT, Statement, StatementError};
 use sha2::{Digest, Sha256};
 use ureq::Agent;
 use ureq::http::{StatusCode, header};
-use ureq::tls::{Certificate, RootCerts, TlsConfig};
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 
 /// A server that does not take a connection, or says nothing.
 const CONNECT_WAIT: Duration = Duration::from_secs(15);
@@ -99,14 +99,10 @@ pub struct Depot {
 }
 
 impl Depot {
-    /// A depot at a URL; with `authority`, PEM, no other certificate authority counts.
+    /// A depot at a URL; with `authority`, one or more certificates as PEM, no other certificate authority counts.
     pub fn new(url: &str, authority: Option<&str>) -> Result<Depot, DepotError> {
         let roots = match authority {
-            Some(pem) => {
-                let certificate =
-                    Certificate::from_pem(pem.as_bytes()).map_err(|_| DepotError::Certificate)?;
-                RootCerts::Specific(Arc::new(vec![certificate]))
-            }
+            Some(pem) => RootCerts::Specific(Arc::new(certificates(pem)?)),
             None => RootCerts::WebPki,
         };
         let agent = Agent::config_builder()
@@ -313,6 +309,17 @@ impl Depot {
     fn object_url(&self, object: &ObjectRef) -> String {
         self.url_of(&object_path(&object.sha256))
     }
+}
+
+/// All of a PEM text: while an authority is changed for another one, both count.
+fn certificates(pem: &str) -> Result<Vec<Certificate<'static>>, DepotError> {
+    let mut found = Vec::new();
+    for item in parse_pem(pem.as_bytes()) {
+        if let PemItem::Certificate(certificate) = item.map_err(|_| DepotError::Certificate)? {
+            found.push(certificate);
+        }
+    }
+    if found.is_empty() { Err(DepotError::Certificate) } else { Ok(found) }
 }
 
 /// The file that is being filled, and the digest of what is in it.

@@ -128,3 +128,12 @@ fn a_depot_that_is_gone_is_told_after_some_attempts() {
     let (_folder, outcome) = download(&url);
     assert!(matches!(outcome, Err(DepotError::Silent { .. })), "{outcome:?}");
 }
+
+#[test]
+fn every_authority_of_the_setting_counts() {
+    let one = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
+    assert_eq!(certificates(&format!("{one}# the next one\n{one}")).expect("two").len(), 2);
+    for none in ["", "no certificate", "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n"] {
+        assert!(matches!(certificates(none), Err(DepotError::Certificate)), "{none}");
+    }
+}
