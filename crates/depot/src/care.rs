@@ -13,6 +13,7 @@ use crate::error::{DepotError, io};
 use crate::folder::{DepotFolder, OBJECTS, names_in};
 use crate::intake::{Intake, object_of};
 use crate::mirror::{ROOM, Room};
+use crate::roles::Signing;
 
 /// Something wrong with a depot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -86,14 +87,15 @@ pub fn check(depot: &DepotFolder) -> Result<Report, DepotError> {
     Ok(report)
 }
 
-/// Takes a release out of a channel, with every patch that leads to it or from it. Its objects stay until
-/// [`clean`] is called: appliances may be downloading them.
+/// Takes a release out of a channel, with every patch that leads to it or from it; with `signing`, out of the list that the maker's roles
+/// sign, too, and that first. Its objects stay until [`clean`] is called: appliances may be downloading them.
 pub fn remove(
     depot: &DepotFolder,
     appliance: &str,
     channel: &str,
     version: &str,
     now: u64,
+    signing: Option<&Signing<'_>>,
 ) -> Result<(), DepotError> {
     let intake = Intake::begin(depot)?;
     let no_version = || DepotError::NoVersion {
@@ -109,7 +111,10 @@ pub fn remove(
     }
     index.serial += 1;
     index.updated = now;
-    intake.commit(&index, || Ok(()))
+    intake.commit(&index, || match signing {
+        Some(signing) => signing.withdraw(depot, appliance, channel, version),
+        None => Ok(()),
+    })
 }
 
 /// Removes objects nobody refers to, and what waits of a mirror that broke off. Returns the objects.

@@ -198,6 +198,30 @@ impl Signing<'_> {
         Ok(Listed { repository, targets: Some(targets) })
     }
 
+    /// Signs and publishes a list without a release: no appliance takes it any more, also one that still finds it elsewhere. One that is not
+    /// listed stays so.
+    pub fn withdraw(
+        &self,
+        depot: &DepotFolder,
+        appliance: &str,
+        channel: &str,
+        version: &str,
+    ) -> Result<(), DepotError> {
+        let repository = Repository::read(&store(depot)?, self.root).map_err(publishing)?;
+        let path =
+            target_path(appliance, channel, version).map_err(|error| RolesError::Name(Box::new(error)))?;
+        let before = repository.targets(&RoleName::targets());
+        let Some(before) = before.filter(|targets| targets.targets.contains_key(path.as_str())) else {
+            return Ok(());
+        };
+        let next = before.next(Time(self.now).plus_days(TARGETS_DAYS)).without_target(&path);
+        let signers = self.of(repository.root(), TopRole::Targets);
+        let targets =
+            Unsigned::top_level(repository.root(), next).sign_by(&signers).map_err(RolesError::Signing)?;
+        let targets = vec![(RoleName::targets(), targets)];
+        self.renew(depot, repository, Changes { roots: Vec::new(), targets }, false)
+    }
+
     /// Writes what was listed, with a snapshot and a timestamp of it.
     pub fn publish(&self, depot: &DepotFolder, listed: Listed) -> Result<(), DepotError> {
         let targets = listed.targets.map(|targets| (RoleName::targets(), targets));

@@ -103,7 +103,7 @@ fn what_the_maker_withdrew_goes_and_comes_back_without_a_download() {
     let old_index = fs::read(&index_file).expect("reads");
     carried.mirror(&server.local_url()).expect("all of it");
     // Out of the index, which nobody signs.
-    care::remove(&carried.bench.depot(), APPLIANCE, "stable", "1.0.0", NOW).expect("removed");
+    care::remove(&carried.bench.depot(), APPLIANCE, "stable", "1.0.0", NOW, None).expect("removed");
     let taken = carried.mirror(&server.local_url()).expect("followed");
     assert_eq!(taken.withdrawn.iter().map(|it| it.version.as_str()).collect::<Vec<_>>(), ["1.0.0"]);
     assert_eq!(carried.versions(), ["1.0.1"]);

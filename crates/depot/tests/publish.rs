@@ -199,11 +199,11 @@ fn a_removed_release_is_no_way_and_no_goal_any_more() {
     let bench = Bench::new();
     bench.publish(&bench.release("1.0.0", "one"), &Copies::default()).expect("publishes");
     bench.publish(&bench.release("1.0.1", "two!"), &Copies::default()).expect("publishes");
-    care::remove(&bench.depot(), APPLIANCE, "stable", "1.0.0", 7).expect("removes");
+    care::remove(&bench.depot(), APPLIANCE, "stable", "1.0.0", 7, None).expect("removes");
     let index = bench.index();
     assert_eq!((index.serial, index.updated, index.releases.len()), (3, 7, 1));
     assert!(index.releases[0].patches.iter().all(|patch| patch.from.is_none()));
-    let error = care::remove(&bench.depot(), APPLIANCE, "stable", "1.0.0", 8).expect_err("is gone");
+    let error = care::remove(&bench.depot(), APPLIANCE, "stable", "1.0.0", 8, None).expect_err("is gone");
     assert!(matches!(error, DepotError::NoVersion { .. }), "{error}");
     let removed = care::clean(&bench.depot()).expect("cleans");
     assert!(!removed.is_empty());

@@ -8,6 +8,7 @@ use std::fs;
 use std::io::Read;
 use std::path::PathBuf;
 
+use depot::care;
 use depot::publish::{Ledger, Request, publish};
 use depot::roles::Signing;
 use depot::{DepotError, DepotFolder};
@@ -64,6 +65,32 @@ fn law_2_a_client_takes_what_the_roles_sign_and_nothing_else_of_the_index() {
         index.releases[1].statement = index.releases[0].statement;
         let error = trust::signed(client, &index).expect_err("another statement");
         assert!(error.to_string().contains("another statement of 1.0.1"), "{error}");
+    });
+}
+
+#[test]
+fn law_2_what_its_maker_withdrew_is_taken_from_nowhere() {
+    let (bench, maker) = (Bench::new(), Maker::new());
+    let signers: [&dyn Sign; 2] = [&maker.offline, &maker.online];
+    for (version, content) in [("1.0.0", "one"), ("1.0.1", "two!")] {
+        let release = bench.release(version, content);
+        publish(&bench.depot(), &signed(&maker, &signers, &release), &Copies::default(), &|_, _| ())
+            .expect("published");
+    }
+    // Somebody keeps the index of before.
+    let (kept, files) = (bench.index(), bench.files());
+    let withdraw = |signers: &[&dyn Sign]| {
+        let signing = Signing { root: &maker.root, signers, now: NOW, fresh_days: 1 };
+        care::remove(&bench.depot(), APPLIANCE, "stable", "1.0.1", NOW, Some(&signing))
+    };
+    withdraw(&signers[1..]).expect_err("the key of freshness alone decides nothing");
+    assert_eq!(bench.files(), files);
+    withdraw(&signers).expect("withdrawn");
+    let versions =
+        |index: &release::Index| index.releases.iter().map(|it| it.version.clone()).collect::<Vec<_>>();
+    assert_eq!(versions(&bench.index()), ["1.0.0"]);
+    with_client(&maker, &bench.depot(), NOW, |client| {
+        assert_eq!(versions(&trust::signed(client, &kept).expect("told apart")), ["1.0.0"]);
     });
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{MirrorArgs, RolesArgs, SigningArgs};
+use super::{MirrorArgs, PassphraseArgs, RolesArgs, SigningArgs};
 
 /// `release`
 #[derive(Debug, Args)]
@@ -78,6 +78,15 @@ pub enum DepotAction {
         /// The series of releases
         #[arg(long, default_value = "stable")]
         channel: String,
+        /// Root of your roles: they list it no longer then, so that no appliance takes it from anywhere
+        #[arg(long, value_name = "ROOT", requires = "key")]
+        root: Option<PathBuf>,
+        /// Key that signs (repeatable)
+        #[arg(long, value_name = "FILE", requires = "root")]
+        key: Vec<PathBuf>,
+        #[command(flatten)]
+        /// Where passphrases come from.
+        passphrase: PassphraseArgs,
     },
     /// Vouch anew that what a signed depot offers is the newest; to be done each day
     Refresh(RolesArgs),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use depot::roles::has_roles;
 use depot::serve::{Access, Limits, Server};
 use depot::{DepotFolder, care};
 use serde_json::json;
@@ -38,12 +39,17 @@ pub fn run(args: &DepotArgs, printer: &Arc<Printer>) -> Result<(), Failure> {
             Ok(())
         }
         DepotAction::Mirror(args) => super::mirror::run(args, printer),
-        DepotAction::Remove { folder, appliance, version, channel } => {
-            care::remove(&open(folder)?, appliance, channel, version, now())
+        DepotAction::Remove { folder, appliance, version, channel, root, key, passphrase } => {
+            let depot = open(folder)?;
+            let keys = super::signing::Keys::open(root.as_deref(), key, passphrase)?;
+            keys.with(|signing| care::remove(&depot, appliance, channel, version, now(), signing))
                 .map_err(|error| depot_failure(error).unchanged("the depot offers what it offered before"))?;
+            if has_roles(&depot) && root.is_none() {
+                printer.note("your roles still list it: `--root` and `--key` take it out of their list, too");
+            }
             printer.data(
                 || format!("{appliance} {version} is no longer in `{channel}`; `ampoule depot clean` frees its space\n"),
-                || json!({"appliance": appliance, "version": version, "channel": channel}),
+                || json!({"appliance": appliance, "version": version, "channel": channel, "withdrawn": root.is_some()}),
             );
             Ok(())
         }

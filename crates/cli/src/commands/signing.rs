@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use depot::publish::Ledger;
 use depot::roles::Signing;
@@ -18,7 +18,7 @@ use ledger::policy::Policy;
 use super::keys::signer;
 use super::ledger::read_policy;
 use super::release::{depot_failure, now};
-use crate::args::{RolesArgs, SigningArgs};
+use crate::args::{PassphraseArgs, RolesArgs, SigningArgs};
 use crate::error::{Failure, Fault};
 use crate::printer::Printer;
 
@@ -91,6 +91,30 @@ impl OpenLedger {
         let mut log = Log::open(Writer::open(&self.folder)?, signer.key().clone())?;
         let entered = enter(&mut log, &[record], &signer, &self.policy, &Client::new())?;
         Ok(entered.proofs.first().ok_or("BUG: an entry without a proof")?.to_bytes())
+    }
+}
+
+/// The keys of a command that signs when it is given some.
+pub struct Keys {
+    root: Vec<u8>,
+    keys: Vec<Box<dyn Sign + Send + Sync>>,
+}
+
+impl Keys {
+    /// Reads the root and opens the keys; asks for passphrases.
+    pub fn open(root: Option<&Path>, keys: &[PathBuf], passphrase: &PassphraseArgs) -> Result<Self, Failure> {
+        Ok(Self {
+            root: root.map(read_root).transpose()?.unwrap_or_default(),
+            keys: keys.iter().map(|path| signer(path, passphrase)).collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// Calls `act` with who signs, if anybody does.
+    pub fn with<T>(&self, act: impl FnOnce(Option<&Signing<'_>>) -> T) -> T {
+        let signers: Vec<&dyn Sign> = self.keys.iter().map(|key| key.as_ref() as &dyn Sign).collect();
+        let signing =
+            Signing { root: &self.root, signers: &signers, now: now(), fresh_days: depot::roles::FRESH_DAYS };
+        act((!signers.is_empty()).then_some(&signing))
     }
 }
 

@@ -98,7 +98,7 @@ fn a_crash_in_a_mirror_leaves_the_old_index_and_the_same_again_completes_it() {
     let maker = depot.path().to_string_lossy().into_owned();
     carried.mirror(&maker).expect("the first run");
     carried.publish("1.0.2", "three, and more", 1);
-    crate::care::remove(&depot, APPLIANCE, "stable", "1.0.0", NOW).expect("withdrawn");
+    crate::care::remove(&depot, APPLIANCE, "stable", "1.0.0", NOW, None).expect("withdrawn");
     let steps = stopped_at_each_step(&carried, || carried.mirror(&maker).map(drop));
     assert!(steps >= 10, "{steps}");
     let versions: Vec<String> = carried.believed().releases.into_iter().map(|it| it.version).collect();
