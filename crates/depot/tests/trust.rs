@@ -42,15 +42,20 @@ fn with_client<T>(
     act(&mut update(&mut store, &mut files, Limits::DEFAULT, Time(now)).expect("fresh and signed"))
 }
 
-#[test]
-fn law_2_a_client_takes_what_the_roles_sign_and_nothing_else_of_the_index() {
-    let (bench, maker) = (Bench::new(), Maker::new());
+/// 1.0.0 and 1.0.1, signed.
+fn publish_two(bench: &Bench, maker: &Maker) {
     let signers: [&dyn Sign; 2] = [&maker.offline, &maker.online];
     for (version, content) in [("1.0.0", "one"), ("1.0.1", "two!")] {
         let release = bench.release(version, content);
-        publish(&bench.depot(), &signed(&maker, &signers, &release), &Copies::default(), &|_, _| ())
+        publish(&bench.depot(), &signed(maker, &signers, &release), &Copies::default(), &|_, _| ())
             .expect("published");
     }
+}
+
+#[test]
+fn law_2_a_client_takes_what_the_roles_sign_and_nothing_else_of_the_index() {
+    let (bench, maker) = (Bench::new(), Maker::new());
+    publish_two(&bench, &maker);
     let mut index = bench.index();
     with_client(&maker, &bench.depot(), NOW, |client| {
         assert_eq!(trust::signed(client, &index).expect("all of it"), index);
@@ -71,12 +76,8 @@ fn law_2_a_client_takes_what_the_roles_sign_and_nothing_else_of_the_index() {
 #[test]
 fn law_2_what_its_maker_withdrew_is_taken_from_nowhere() {
     let (bench, maker) = (Bench::new(), Maker::new());
+    publish_two(&bench, &maker);
     let signers: [&dyn Sign; 2] = [&maker.offline, &maker.online];
-    for (version, content) in [("1.0.0", "one"), ("1.0.1", "two!")] {
-        let release = bench.release(version, content);
-        publish(&bench.depot(), &signed(&maker, &signers, &release), &Copies::default(), &|_, _| ())
-            .expect("published");
-    }
     // Somebody keeps the index of before.
     let (kept, files) = (bench.index(), bench.files());
     let withdraw = |signers: &[&dyn Sign]| {

@@ -111,10 +111,17 @@ impl Keys {
 
     /// Calls `act` with who signs, if anybody does.
     pub fn with<T>(&self, act: impl FnOnce(Option<&Signing<'_>>) -> T) -> T {
-        let signers: Vec<&dyn Sign> = self.keys.iter().map(|key| key.as_ref() as &dyn Sign).collect();
-        let signing =
-            Signing { root: &self.root, signers: &signers, now: now(), fresh_days: depot::roles::FRESH_DAYS };
+        let signers = self.signers();
+        let signing = self.signing(&signers, depot::roles::FRESH_DAYS);
         act((!signers.is_empty()).then_some(&signing))
+    }
+
+    fn signers(&self) -> Vec<&dyn Sign> {
+        self.keys.iter().map(|key| key.as_ref() as &dyn Sign).collect()
+    }
+
+    fn signing<'a>(&'a self, signers: &'a [&'a dyn Sign], fresh_days: u64) -> Signing<'a> {
+        Signing { root: &self.root, signers, now: now(), fresh_days }
     }
 }
 
@@ -128,11 +135,9 @@ pub(super) fn read_root(path: &Path) -> Result<Vec<u8>, Failure> {
 /// `ampoule depot refresh`, and `ampoule depot follow` with the next root.
 pub fn renew(args: &RolesArgs, next: Option<&Path>, printer: &Printer) -> Result<(), Failure> {
     let depot = DepotFolder::open(&args.folder).map_err(depot_failure)?;
-    let root = read_root(&args.root)?;
-    let keys: Vec<Box<dyn Sign + Send + Sync>> =
-        args.key.iter().map(|path| signer(path, &args.passphrase)).collect::<Result<_, _>>()?;
-    let signers: Vec<&dyn Sign> = keys.iter().map(|key| key.as_ref() as &dyn Sign).collect();
-    let signing = Signing { root: &root, signers: &signers, now: now(), fresh_days: args.fresh };
+    let keys = Keys::open(Some(&args.root), &args.key, &args.passphrase)?;
+    let signers = keys.signers();
+    let signing = keys.signing(&signers, args.fresh);
     let unchanged =
         |error: DepotError| depot_failure(error).unchanged("the depot offers what it offered before");
     let done = match next {
