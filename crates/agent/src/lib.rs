@@ -18,6 +18,7 @@ pub mod facts;
 pub mod firewall;
 pub mod health;
 pub mod init;
+pub mod media;
 pub mod next_root;
 pub mod process;
 pub mod render;

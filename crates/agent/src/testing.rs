@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::os::fd::OwnedFd;
+use std::process::Command;
 
 use model::Definition;
 use model::settings::{Kind, Setting};
@@ -61,4 +62,37 @@ pub fn certificate_with_key() -> [Setting; 2] {
     let mut certificate = setting("certificate", Kind::Certificate { key: Some("key".to_owned()) });
     certificate.generate = Some(model::settings::Generate::SelfSigned);
     [certificate, setting("key", Kind::PrivateKey)]
+}
+
+/// An ISO 9660 disk with these files, as genisoimage makes it.
+pub fn iso_disk(label: &str, files: &[(&str, &[u8])], extensions: &[&str]) -> tempfile::NamedTempFile {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    for (name, content) in files {
+        std::fs::write(folder.path().join(name), content).expect("written");
+    }
+    let image = tempfile::NamedTempFile::new().expect("a temporary file can be made");
+    let mut command = Command::new("genisoimage");
+    command.args(["-quiet", "-V", label]).args(extensions).arg("-o").arg(image.path()).arg(folder.path());
+    run(&mut command, "genisoimage");
+    image
+}
+
+/// A FAT disk with these files, as mkfs.vfat and mcopy make it. `kind`: 12, 16 or 32.
+pub fn fat_disk(bytes: u64, kind: &str, label: &str, files: &[(&str, &[u8])]) -> tempfile::NamedTempFile {
+    let disk = tempfile::NamedTempFile::new().expect("a temporary file can be made");
+    disk.as_file().set_len(bytes).expect("sized");
+    run(Command::new("mkfs.vfat").args(["-F", kind, "-n", label]).arg(disk.path()), "dosfstools");
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    for (name, content) in files {
+        let source = folder.path().join(name);
+        std::fs::write(&source, content).expect("written");
+        let target = format!("::{name}");
+        run(Command::new("mcopy").arg("-i").arg(disk.path()).arg(source).arg(target), "mtools");
+    }
+    disk
+}
+
+fn run(command: &mut Command, package: &str) {
+    let output = command.output().unwrap_or_else(|error| panic!("install {package}: {error}"));
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }

@@ -329,8 +329,8 @@ pub struct RunArgs {
     /// Install the system disk anew even when it was patched; data stays
     #[arg(long)]
     pub reinstall: bool,
-    /// URL of the depot to follow, or a depot's folder that is served while it runs
-    #[arg(long, value_name = "URL|FOLDER")]
+    /// URL of the depot to follow, a depot's folder that is served while it runs, or a bundle that is attached as a disk
+    #[arg(long, value_name = "URL|FOLDER|BUNDLE")]
     pub depot: Option<String>,
     /// Memory, such as "1 GiB"; otherwise what the definition says
     #[arg(long)]

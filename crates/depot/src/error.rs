@@ -35,7 +35,7 @@ pub enum DepotError {
     Roles(#[from] crate::roles::RolesError),
     /// A bundle.
     #[error(transparent)]
-    Bundle(#[from] Box<crate::bundle::BundleError>),
+    Bundle(Box<crate::bundle::BundleError>),
     /// A file of another depot.
     #[error(transparent)]
     Mirror(#[from] Box<crate::mirror::MirrorError>),
@@ -228,6 +228,18 @@ impl DepotError {
         };
         let first: &(dyn std::error::Error + 'static) = self;
         std::iter::successors(Some(first), |error| error.source()).any(is_full)
+    }
+}
+
+impl From<Box<crate::bundle::BundleError>> for DepotError {
+    /// A file that can not be read is no bundle that is refused.
+    fn from(error: Box<crate::bundle::BundleError>) -> Self {
+        match error.kind {
+            crate::bundle::BundleErrorKind::Io(source) => {
+                Self::Io { action: "read", path: error.bundle, source }
+            }
+            _ => Self::Bundle(error),
+        }
     }
 }
 

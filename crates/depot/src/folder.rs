@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 use model::Sha256Digest;
-use release::index::{Index, IndexError, ObjectRef, index_path, object_path};
+use release::index::{Index, IndexError, NAME_LIMIT, ObjectRef, index_path, is_path_name, object_path};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{DepotError, io};
@@ -24,8 +24,6 @@ const LOCK: &str = ".lock";
 pub(crate) const FORMAT: u32 = 1;
 /// Longest depot.json. Stops a folder from elsewhere from filling memory.
 pub(crate) const MARK_LIMIT: u64 = 64 << 10;
-/// Longest name of a vendor, an appliance or a channel.
-const NAME_LIMIT: usize = 64;
 
 /// A folder that is a depot.
 #[derive(Clone, Debug)]
@@ -159,12 +157,10 @@ impl DepotFolder {
 
 /// Names that are safe as one component of a path, on every file system and object store.
 pub fn ensure_name(what: &'static str, name: &str) -> Result<(), DepotError> {
-    let is_good = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-".contains(&byte);
-    let begins_well = name.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase());
-    if begins_well && name.len() <= NAME_LIMIT && name.bytes().all(is_good) && !name.contains("..") {
-        return Ok(());
+    match is_path_name(name) {
+        true => Ok(()),
+        false => Err(DepotError::Name { what, name: name.chars().take(NAME_LIMIT).collect() }),
     }
-    Err(DepotError::Name { what, name: name.chars().take(NAME_LIMIT).collect() })
 }
 
 /// Sorted names in a folder; none when there is no folder.

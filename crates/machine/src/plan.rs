@@ -38,6 +38,8 @@ pub struct RunOptions {
     pub settings: Option<String>,
     /// A seed disk, see [`crate::seed`].
     pub seed: Option<PathBuf>,
+    /// A disk that somebody brings, read only: a bundle, or a file system with one.
+    pub brought: Option<PathBuf>,
     /// What it can be seen on, besides the serial log.
     pub screen: Screen,
     /// KVM or not.
@@ -72,6 +74,7 @@ impl RunOptions {
             reinstall: Reinstall::UnlessPatched,
             settings: None,
             seed: None,
+            brought: None,
             screen: Screen::None,
             acceleration: AccelerationChoice::Automatic,
             kvm_device: crate::acceleration::DEVICE.into(),
@@ -238,10 +241,12 @@ fn disks(arguments: &mut Arguments, options: &RunOptions, found: &Found<'_>) {
     arguments.pair("-device", format!("virtio-blk-pci,drive=system,serial=ampoule-system{index}"));
     arguments.pair("-drive", format!("if=none,id=data,format=raw,discard=unmap{flush},file={data}"));
     arguments.pair("-device", "virtio-blk-pci,drive=data,serial=ampoule-data");
-    if let Some(seed) = &options.seed {
-        let seed = escape(&seed.to_string_lossy());
-        arguments.pair("-drive", format!("if=none,id=seed,format=raw,readonly=on,file={seed}"));
-        arguments.pair("-device", "virtio-blk-pci,drive=seed,serial=ampoule-seed");
+    for (id, file) in [("seed", &options.seed), ("brought", &options.brought)] {
+        if let Some(file) = file {
+            let file = escape(&file.to_string_lossy());
+            arguments.pair("-drive", format!("if=none,id={id},format=raw,readonly=on,file={file}"));
+            arguments.pair("-device", format!("virtio-blk-pci,drive={id},serial=ampoule-{id}"));
+        }
     }
 }
 

@@ -51,9 +51,9 @@ pub fn run(
 ) -> Result<Running, MachineError> {
     let notes: Arc<dyn Fn(Note) + Send + Sync> = Arc::new(notes);
     let mut options = options;
-    if let Some(seed) = &mut options.seed {
+    for file in [&mut options.seed, &mut options.brought].into_iter().flatten() {
         // QEMU runs in the VM folder.
-        *seed = fs::canonicalize(&*seed).map_err(io("look at", seed))?;
+        *file = fs::canonicalize(&*file).map_err(io("look at", file))?;
     }
     let manifest = release.manifest().clone();
     let appliance = manifest.identity.id();

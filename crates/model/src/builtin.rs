@@ -8,6 +8,8 @@ use crate::settings::{Kind, Setting, Value};
 
 /// URL of the depot that is followed.
 pub const DEPOT: &str = "update-depot";
+/// [`DEPOT`]: a bundle on a disk that is attached to the machine.
+pub const ATTACHED: &str = "disk://";
 /// The certificate authority of a private depot.
 pub const DEPOT_CERTIFICATE: &str = "update-depot-certificate";
 /// The series of releases that is followed.
@@ -61,8 +63,9 @@ fn settings(updates: &Updates) -> Vec<Setting> {
     let mut depot = setting(
         DEPOT,
         "Depot",
-        "Where this appliance looks for new releases. Without it, it does not look.",
-        Kind::Url { schemes: vec!["https".into(), "http".into()] },
+        "Where this appliance looks for new releases; `disk://` is a bundle on a disk that is attached to the machine. Without it, it does \
+         not look.",
+        Kind::Url { schemes: vec!["https".into(), "http".into(), "disk".into()] },
     );
     depot.default = updates.depot.clone().map(Value::String);
     depot.optional = depot.default.is_none();

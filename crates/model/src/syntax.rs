@@ -110,7 +110,7 @@ pub fn is_cidr(text: &str) -> bool {
 }
 
 /// The host of an absolute URL with one of the schemes, without user name or password; `None` when it is none.
-/// The host of `file:` URLs is empty.
+/// The host of `file:` URLs is empty, and so is all of the one URL with the scheme `disk`, `disk://`.
 pub fn url_host<'t>(text: &'t str, schemes: &[&str]) -> Option<&'t str> {
     if text.len() > URL_LIMIT || !text.bytes().all(|b| b.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&b)) {
         return None;
@@ -118,6 +118,9 @@ pub fn url_host<'t>(text: &'t str, schemes: &[&str]) -> Option<&'t str> {
     let (scheme, rest) = text.split_once("://")?;
     if !schemes.contains(&scheme) {
         return None;
+    }
+    if scheme == "disk" {
+        return rest.is_empty().then_some("");
     }
     let authority = &rest[..rest.find(['/', '?', '#']).unwrap_or(rest.len())];
     if scheme == "file" {
@@ -270,6 +273,8 @@ mod tests {
             &["UTC", "Europe/Vienna", "Etc/GMT+1"],
             &["", "Vienna", "Europe/", "../etc", "/etc"],
         );
+        let is_depot = |text: &str| url_host(text, &["http", "disk"]).is_some();
+        all(is_depot, &["disk://", "http://a"], &["disk:", "disk:///", "disk://sda", "file:///a"]);
         let is_web = |text: &str| url_host(text, &["http", "https"]).is_some();
         for good in ["http://a", "https://a.example:8443/x?y#z", "http://[::1]:80/", "http://10.0.0.1"] {
             assert!(is_web(good), "{good}");

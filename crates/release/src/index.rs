@@ -174,6 +174,16 @@ pub fn index_path(appliance: &str, channel: &str) -> String {
     format!("appliances/{appliance}/{channel}.json")
 }
 
+/// Longest name of a vendor, an appliance or a channel.
+pub const NAME_LIMIT: usize = 64;
+
+/// Whether a name is safe as one component of a path, on every file system and object store.
+pub fn is_path_name(name: &str) -> bool {
+    let is_good = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b".-".contains(&byte);
+    let begins_well = name.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase());
+    begins_well && name.len() <= NAME_LIMIT && name.bytes().all(is_good) && !name.contains("..")
+}
+
 /// Longest list of officers' notes on one release in bytes. Stops a depot from filling an appliance's memory.
 pub const WORDS_LIMIT: u64 = 1 << 20;
 

@@ -7,6 +7,7 @@
 
 pub mod approval;
 pub mod attestation;
+pub mod bundle;
 pub mod documents;
 pub mod draft;
 mod error;

@@ -1,30 +1,28 @@
-//! The depot's client: small documents whole, objects with resuming. Everything from the network has a limit in bytes and in
-//! time; what comes is only believed when its digest is right.
+//! The depot's client: small documents whole, objects with resuming. The depot is a server, or a bundle on a disk that is attached to
+//! the machine; either is a stranger. Everything has a limit in bytes and in time; what comes is only believed when its digest is right.
+
+mod attached;
+mod web;
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use model::Sha256Digest;
 use release::ReleaseId;
+use release::bundle::BundleError;
 use release::index::{
     INDEX_LIMIT, Index, IndexError, ObjectRef, WORDS_LIMIT, index_path, object_path, words_path,
 };
 use release::statement::{STATEMENT_LIMIT, Statement, StatementError};
 use sha2::{Digest, Sha256};
-use ureq::Agent;
-use ureq::http::{StatusCode, header};
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 
-/// A server that does not take a connection, or says nothing.
-const CONNECT_WAIT: Duration = Duration::from_secs(15);
+use attached::Attached;
+use web::Web;
+
+/// An object from which nothing comes for so long is none.
 const SILENCE_WAIT: Duration = Duration::from_secs(30);
-/// A small document whole: stops a server that sends a byte at a time.
-const SMALL_WAIT: Duration = Duration::from_secs(60);
-/// More would be a circle.
-const REDIRECTS: u32 = 5;
 /// Times an object is tried; each time goes on where the last one ended. One that brought [`PROGRESS`] is not counted.
 const ATTEMPTS: u32 = 5;
 const PROGRESS: u64 = 1 << 20;
@@ -53,6 +51,27 @@ pub enum DepotError {
         /// What was asked for.
         url: String,
     },
+    /// No disk with it.
+    #[error("no disk with a bundle of {appliance}, channel {channel}, is attached to this machine{found}")]
+    NoDisk {
+        /// `vendor/name`.
+        appliance: String,
+        /// The series of releases.
+        channel: String,
+        /// What else is there, for people.
+        found: String,
+    },
+    /// More than one.
+    #[error("two disks with a bundle of this appliance are attached, {one} and {other}: take one away")]
+    TwoDisks {
+        /// The one.
+        one: String,
+        /// The other.
+        other: String,
+    },
+    /// A bundle that is damaged.
+    #[error(transparent)]
+    Bundle(#[from] Box<BundleError>),
     /// Longer than it may be.
     #[error("{url} has more than {limit} bytes")]
     TooLong {
@@ -94,64 +113,62 @@ pub enum DepotError {
 
 /// One depot.
 pub struct Depot {
-    url: String,
-    agent: Agent,
+    source: Source,
+}
+
+enum Source {
+    Web(Web),
+    Attached(Attached),
 }
 
 impl Depot {
     /// A depot at a URL; with `authority`, one or more certificates as PEM, no other certificate authority counts.
-    pub fn new(url: &str, authority: Option<&str>) -> Result<Depot, DepotError> {
-        let roots = match authority {
-            Some(pem) => RootCerts::Specific(Arc::new(certificates(pem)?)),
-            None => RootCerts::WebPki,
-        };
-        let agent = Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(REDIRECTS)
-            .timeout_connect(Some(CONNECT_WAIT))
-            .timeout_recv_response(Some(SILENCE_WAIT))
-            .timeout_per_read(Some(SILENCE_WAIT))
-            // An idle connection costs memory for nothing.
-            .max_idle_connections(0)
-            .tls_config(TlsConfig::builder().root_certs(roots).build())
-            .user_agent("ampoule-agent")
-            .build()
-            .into();
-        Ok(Depot { url: url.trim_end_matches('/').to_owned(), agent })
+    pub fn at(url: &str, authority: Option<&str>) -> Result<Depot, DepotError> {
+        Ok(Depot { source: Source::Web(Web::new(url, authority)?) })
+    }
+
+    /// The one bundle of this appliance and channel among `disks`, by their names and nodes.
+    pub fn attached(
+        disks: &[(String, PathBuf)],
+        appliance: &str,
+        channel: &str,
+    ) -> Result<Depot, DepotError> {
+        Ok(Depot { source: Source::Attached(Attached::find(disks, appliance, channel)?) })
     }
 
     /// The index of an appliance's channel, with its bytes.
     pub fn index(&self, appliance: &str, channel: &str) -> Result<(Index, Vec<u8>), DepotError> {
-        let url = self.url_of(&index_path(appliance, channel));
-        let bytes = self.small(&url, INDEX_LIMIT)?;
-        let index =
-            Index::parse(&bytes, appliance, channel).map_err(|source| DepotError::Index { url, source })?;
+        let path = index_path(appliance, channel);
+        let bytes = self.small(&path, INDEX_LIMIT)?;
+        let index = Index::parse(&bytes, appliance, channel)
+            .map_err(|source| DepotError::Index { url: self.url_of(&path), source })?;
         Ok((index, bytes))
     }
 
     /// A statement.
     pub fn statement(&self, object: &ObjectRef) -> Result<Statement, DepotError> {
         let bytes = self.document(object, STATEMENT_LIMIT)?;
-        let url = self.object_url(object);
-        Statement::parse(&bytes).map_err(|source| DepotError::Statement { url, source })
+        let url = || self.url_of(&object_path(&object.sha256));
+        Statement::parse(&bytes).map_err(|source| DepotError::Statement { url: url(), source })
     }
 
     /// Notes of officers on a release, none of them checked.
     pub fn words(&self, appliance: &str, release: ReleaseId) -> Result<Vec<String>, DepotError> {
-        let url = self.url_of(&words_path(appliance, release));
-        let bytes = self.small(&url, WORDS_LIMIT)?;
+        let path = words_path(appliance, release);
+        let bytes = self.small(&path, WORDS_LIMIT)?;
         let broken =
-            |error: serde_json::Error| DepotError::Silent { url: url.clone(), why: error.to_string() };
+            |error: serde_json::Error| DepotError::Silent { url: self.url_of(&path), why: error.to_string() };
         serde_json::from_slice(&bytes).map_err(broken)
     }
 
     /// A small object, whole.
     pub fn document(&self, object: &ObjectRef, limit: u64) -> Result<Vec<u8>, DepotError> {
-        let url = self.object_url(object);
+        let path = object_path(&object.sha256);
+        let url = self.url_of(&path);
         if object.size > limit {
             return Err(DepotError::TooLong { url, limit });
         }
-        let bytes = self.small(&url, object.size)?;
+        let bytes = self.small(&path, object.size)?;
         let found = Sha256Digest(Sha256::digest(&bytes).into());
         if found != object.sha256 {
             return Err(DepotError::Digest { url, found });
@@ -167,7 +184,7 @@ impl Depot {
         path: &Path,
         progress: &mut dyn FnMut(u64),
     ) -> Result<(), DepotError> {
-        let url = self.object_url(object);
+        let url = self.url_of(&object_path(&object.sha256));
         let mut partial = Partial::open(path)?;
         if partial.length > object.size {
             partial.clear()?;
@@ -221,32 +238,18 @@ impl Depot {
         progress: &mut dyn FnMut(u64),
     ) -> Result<(), DepotError> {
         let silent = |why: String| DepotError::Silent { url: url.to_owned(), why };
-        let mut request = self.agent.get(url);
-        if partial.length > 0 {
-            request = request.header(header::RANGE, format!("bytes={}-", partial.length));
+        let (mut body, begins) = match &self.source {
+            Source::Web(web) => web.object(url, partial.length)?,
+            Source::Attached(bundle) => bundle
+                .open(&object_path(&object.sha256), partial.length)
+                .map(|body| (body, partial.length))?,
+        };
+        if begins != partial.length {
+            partial.clear()?;
+            if begins != 0 {
+                return Err(silent("it sent another part than was asked for".into()));
+            }
         }
-        let response = request.call().map_err(|error| silent(error.to_string()))?;
-        match response.status() {
-            // A server that does not resume sends it from the start.
-            StatusCode::OK => partial.clear()?,
-            StatusCode::PARTIAL_CONTENT => {
-                let range = response.headers().get(header::CONTENT_RANGE).and_then(|it| it.to_str().ok());
-                let start = range.and_then(|it| it.strip_prefix("bytes ")?.split('-').next()?.parse().ok());
-                if start != Some(partial.length) {
-                    partial.clear()?;
-                    return Err(silent("it sent another part than was asked for".into()));
-                }
-            }
-            StatusCode::RANGE_NOT_SATISFIABLE => {
-                partial.clear()?;
-                return Err(silent("it has a shorter object".into()));
-            }
-            StatusCode::NOT_FOUND | StatusCode::GONE => {
-                return Err(DepotError::Absent { url: url.to_owned() });
-            }
-            status => return Err(silent(format!("it answers {status}"))),
-        }
-        let mut body = response.into_body().into_reader();
         let mut buffer = vec![0; 64 << 10];
         let (mut period, mut in_period) = (Instant::now(), 0);
         loop {
@@ -275,51 +278,31 @@ impl Depot {
     }
 
     /// A small file, to be read by whoever has a limit for it.
-    pub fn open(&self, path: &str) -> Result<impl Read + use<>, DepotError> {
-        self.open_url(&self.url_of(path))
-    }
-
-    /// Where a file of the depot is.
-    pub fn url_of(&self, path: &str) -> String {
-        format!("{}/{path}", self.url)
-    }
-
-    fn open_url(&self, url: &str) -> Result<impl Read + use<>, DepotError> {
-        let silent = |why: String| DepotError::Silent { url: url.to_owned(), why };
-        let request = self.agent.get(url).config().timeout_global(Some(SMALL_WAIT)).build();
-        let response = request.call().map_err(|error| silent(error.to_string()))?;
-        match response.status() {
-            StatusCode::OK => Ok(response.into_body().into_reader()),
-            StatusCode::NOT_FOUND | StatusCode::GONE => Err(DepotError::Absent { url: url.to_owned() }),
-            status => Err(silent(format!("it answers {status}"))),
+    pub fn open(&self, path: &str) -> Result<Box<dyn Read>, DepotError> {
+        match &self.source {
+            Source::Web(web) => web.open(&web.url_of(path)),
+            Source::Attached(bundle) => bundle.open(path, 0),
         }
     }
 
-    fn small(&self, url: &str, limit: u64) -> Result<Vec<u8>, DepotError> {
+    /// Where a file of the depot is, for people.
+    pub fn url_of(&self, path: &str) -> String {
+        match &self.source {
+            Source::Web(web) => web.url_of(path),
+            Source::Attached(bundle) => bundle.url_of(path),
+        }
+    }
+
+    fn small(&self, path: &str, limit: u64) -> Result<Vec<u8>, DepotError> {
         let mut bytes = Vec::new();
-        let mut body = self.open_url(url)?.take(limit + 1);
-        body.read_to_end(&mut bytes)
-            .map_err(|error| DepotError::Silent { url: url.to_owned(), why: error.to_string() })?;
+        let url = || self.url_of(path);
+        let read = self.open(path)?.take(limit + 1).read_to_end(&mut bytes);
+        read.map_err(|error| DepotError::Silent { url: url(), why: error.to_string() })?;
         if bytes.len() as u64 > limit {
-            return Err(DepotError::TooLong { url: url.to_owned(), limit });
+            return Err(DepotError::TooLong { url: url(), limit });
         }
         Ok(bytes)
     }
-
-    fn object_url(&self, object: &ObjectRef) -> String {
-        self.url_of(&object_path(&object.sha256))
-    }
-}
-
-/// All of a PEM text: while an authority is changed for another one, both count.
-fn certificates(pem: &str) -> Result<Vec<Certificate<'static>>, DepotError> {
-    let mut found = Vec::new();
-    for item in parse_pem(pem.as_bytes()) {
-        if let PemItem::Certificate(certificate) = item.map_err(|_| DepotError::Certificate)? {
-            found.push(certificate);
-        }
-    }
-    if found.is_empty() { Err(DepotError::Certificate) } else { Ok(found) }
 }
 
 /// The file that is being filled, and the digest of what is in it.

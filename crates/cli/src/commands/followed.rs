@@ -2,12 +2,14 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use depot::DepotError;
+use depot::bundle::ensure_bundle;
 use depot::serve::{Limits, Server};
-use machine::Running;
+use machine::{RunOptions, Running};
+use model::builtin::ATTACHED;
 use model::control::{Call, Status};
 
 use super::release::depot_failure;
@@ -20,17 +22,23 @@ const SETTING: &str = "update-depot";
 /// Which port a folder's depot had in the last run: an appliance remembers the URL.
 const PORT_FILE: &str = "depot.port";
 
-/// A depot, and the server that is there for it while the run lasts.
+/// A depot, and the server or the disk that is there for it while the run lasts.
 pub struct Followed {
     url: String,
+    bundle: Option<PathBuf>,
     _server: Option<Server>,
 }
 
 impl Followed {
-    /// Takes a URL as it is; serves a folder.
+    /// Takes a URL as it is; serves a folder; attaches a bundle.
     pub fn start(depot: &str, vm: &Path, printer: &Arc<Printer>) -> Result<Self, Failure> {
         if depot.contains("://") {
-            return Ok(Self { url: depot.to_owned(), _server: None });
+            return Ok(Self { url: depot.to_owned(), bundle: None, _server: None });
+        }
+        if Path::new(depot).is_file() {
+            ensure_bundle(Path::new(depot)).map_err(depot_failure)?;
+            printer.note(&format!("attaches the bundle `{depot}` as a disk"));
+            return Ok(Self { url: ATTACHED.to_owned(), bundle: Some(depot.into()), _server: None });
         }
         fs::create_dir_all(vm).map_err(|error| Failure::from_error(Fault::Environment, &error))?;
         let file = vm.join(PORT_FILE);
@@ -49,14 +57,15 @@ impl Followed {
         fs::write(&file, format!("{port}\n"))
             .map_err(|error| Failure::from_error(Fault::Environment, &error))?;
         printer.note(&format!("serves the depot `{depot}` at {} while it runs", server.url()));
-        Ok(Self { url: format!("http://{HOST_IN_GUEST}:{port}"), _server: Some(server) })
+        Ok(Self { url: format!("http://{HOST_IN_GUEST}:{port}"), bundle: None, _server: Some(server) })
     }
 
     /// For the first boot, as the hypervisor would; what the settings document says itself comes first.
-    pub fn hand_over(&self, settings: &mut Option<String>) {
-        let text = settings.take().unwrap_or_default();
+    pub fn hand_over(&self, options: &mut RunOptions) {
+        options.brought.clone_from(&self.bundle);
+        let text = options.settings.take().unwrap_or_default();
         let is_said = text.lines().any(|line| line.trim_start().starts_with(SETTING));
-        *settings = Some(if is_said { text } else { format!("{SETTING} = \"{}\"\n{text}", self.url) });
+        options.settings = Some(if is_said { text } else { format!("{SETTING} = \"{}\"\n{text}", self.url) });
     }
 
     /// An appliance that booted before has its settings already.

@@ -42,7 +42,7 @@ pub fn run(args: &RunArgs, printer: &Arc<Printer>) -> Result<(), Failure> {
     let mut options = options(args, &release, &folder)?;
     let depot = args.depot.as_deref().map(|depot| Followed::start(depot, &folder, printer)).transpose()?;
     if let Some(depot) = &depot {
-        depot.hand_over(&mut options.settings);
+        depot.hand_over(&mut options);
     }
     if args.direct && !args.ephemeral {
         printer.note("booted directly it can not be patched; without `--direct` it can");

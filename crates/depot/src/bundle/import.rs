@@ -11,8 +11,9 @@ use release::index::{Index, ObjectRef};
 use release::statement::STATEMENT_LIMIT;
 use release::trust::PROOF_LIMIT;
 
-use super::frame::Reader;
-use super::{BundleErrorKind, Contents, Kind, Member, contained};
+use release::bundle::archive::Reader;
+
+use super::{BundleErrorKind, Contents, Kind, Member, contained, reader};
 use crate::error::{DepotError, io};
 use crate::folder::DepotFolder;
 use crate::intake::Intake;
@@ -31,9 +32,9 @@ pub struct Imported {
 
 /// Looks at the beginning of a file: whether it says that it is a bundle. Before a depot is made for it.
 pub fn ensure_bundle(bundle: &Path) -> Result<(), DepotError> {
-    let mut reader = Reader::open(bundle)?;
+    let mut reader = reader(bundle)?;
     let bytes = reader.contents()?;
-    Contents::parse(&bytes).map(drop).map_err(|kind| reader.refused(kind))
+    Contents::parse(&bytes).map(drop).map_err(|kind| reader.refused(kind).into())
 }
 
 /// Checks a bundle as an appliance would check a depot, and makes it visible once everything is right. `now`: seconds since 1970.
@@ -43,7 +44,7 @@ pub fn import(
     believing: Believing<'_>,
     now: u64,
 ) -> Result<Imported, DepotError> {
-    let mut reader = Reader::open(bundle)?;
+    let mut reader = reader(bundle)?;
     let bytes = reader.contents()?;
     let contents = Contents::parse(&bytes).map_err(|kind| reader.refused(kind))?;
     let releases: BTreeSet<_> = contents.releases.iter().map(|it| it.release).collect();
@@ -98,7 +99,7 @@ pub fn import(
 
 /// Index, notes and the roles' documents.
 fn read_offer(
-    reader: &mut Reader,
+    reader: &mut Reader<File>,
     bundle: &Path,
     contents: &Contents,
     documents: &[&Member],
@@ -116,7 +117,7 @@ fn read_offer(
                 let no_notes = || reader.refused(BundleErrorKind::Words { path: member.path.clone() });
                 let notes: Vec<String> = serde_json::from_slice(&bytes).map_err(|_| no_notes())?;
                 if notes.iter().any(|note| Note::parse(note.as_bytes()).is_err()) {
-                    return Err(no_notes());
+                    return Err(no_notes().into());
                 }
                 words.insert(release, notes);
             }
@@ -128,7 +129,7 @@ fn read_offer(
     }
     let index = index.ok_or_else(|| reader.refused(BundleErrorKind::NoIndex))?;
     if contained(&index) != contents.releases {
-        return Err(reader.refused(BundleErrorKind::OtherReleases));
+        return Err(reader.refused(BundleErrorKind::OtherReleases).into());
     }
     Ok(Offer { of: format!("the bundle `{}`", bundle.display()), index, roles, words, followed: None })
 }

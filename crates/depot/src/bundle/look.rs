@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use model::Sha256Digest;
 use release::index::{Index, index_path};
 
-use super::frame::{Reader, place_after};
-use super::{BundleErrorKind, CONTENTS, Contents, Member, contained};
+use release::bundle::archive::place_after;
+
+use super::{BundleErrorKind, CONTENTS, Contents, Member, contained, reader};
 use crate::error::DepotError;
 
 /// Bytes at a file's beginning that tell whether it is a bundle.
@@ -36,14 +37,10 @@ pub fn claims_to_be_one(path: &Path) -> io::Result<bool> {
 impl Opened {
     /// Reads `bundle.json`.
     pub fn open(path: &Path) -> Result<Self, DepotError> {
-        let mut reader = Reader::open(path)?;
+        let mut reader = reader(path)?;
         let bytes = reader.contents()?;
         let contents = Contents::parse(&bytes).map_err(|kind| reader.refused(kind))?;
-        let (mut at, mut places) = (place_after(0, bytes.len() as u64).1, BTreeMap::new());
-        for member in &contents.members {
-            places.insert(member.path.clone(), (at, member.clone()));
-            at = place_after(at, member.size).1;
-        }
+        let places = contents.places();
         Ok(Self { path: path.to_owned(), contents, places })
     }
 
@@ -60,7 +57,7 @@ impl Opened {
     /// Compares every byte of the file, in pieces, and tells what is wrong. A member with other bytes does not hide the ones behind it; where
     /// the form of the archive breaks, what follows is not read: nobody knows where it begins.
     pub fn check(&self) -> Result<Vec<BundleErrorKind>, DepotError> {
-        let mut reader = Reader::open(&self.path)?;
+        let mut reader = reader(&self.path)?;
         reader.contents()?;
         let mut wrong = Vec::new();
         for member in &self.contents.members {
@@ -78,7 +75,7 @@ impl Opened {
                 Err(other) => return Err(other),
             }
         }
-        match reader.finish() {
+        match reader.finish().map_err(DepotError::from) {
             Ok(()) => Ok(wrong),
             Err(DepotError::Bundle(error)) => {
                 wrong.push(error.kind);
@@ -101,9 +98,9 @@ impl Opened {
     /// The first `most` bytes of a member, not compared with its digest: [`Opened::check`] does. `None`: there is none.
     pub fn read(&self, path: &str, most: u64) -> Result<Option<Vec<u8>>, DepotError> {
         let Some((at, member)) = self.places.get(path) else { return Ok(None) };
-        let mut reader = Reader::open(&self.path)?;
+        let mut reader = reader(&self.path)?;
         reader.go_to(place_after(*at, 0).0, path)?;
-        reader.some(member.size.min(most), path).map(Some)
+        Ok(Some(reader.some(member.size.min(most), path)?))
     }
 
     /// Objects that no release needs, and needs that no object fulfils. `needed`: digests and what needs them.

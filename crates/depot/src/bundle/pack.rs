@@ -11,7 +11,7 @@ use release::statement::{STATEMENT_LIMIT, Statement};
 use release::trust;
 use release::version::Version;
 
-use super::frame::Writer;
+use super::write::Writer;
 use super::{CONTENTS, Contents, Member};
 use crate::error::{DepotError, io};
 use crate::folder::DepotFolder;
@@ -98,8 +98,8 @@ fn write(
         sha256: object.sha256,
         size: object.size,
     }));
-    let contents = Contents::of(index, members);
-    contents.check().map_err(|kind| Box::new(super::BundleError { bundle: to.to_owned(), kind }))?;
+    let contents = Contents::of(index, members)
+        .map_err(|kind| Box::new(super::BundleError { bundle: to.to_owned(), kind }))?;
     let bytes = contents.to_bytes();
     let mut writer = Writer::create(to)?;
     writer.member(CONTENTS, bytes.len() as u64, &mut bytes.as_slice())?;

@@ -101,6 +101,12 @@ pub static WEB_URL: Rule = Rule {
     pattern: Some("^https?://"),
     holds: |text| syntax::url_host(text, &["http", "https"]).is_some(),
 };
+/// Where releases come from.
+pub static DEPOT_URL: Rule = Rule {
+    words: "a URL with `http://` or `https://`, without user name or password, or `disk://`",
+    pattern: Some("^(https?://|disk://$)"),
+    holds: |text| syntax::url_host(text, &["http", "https", "disk"]).is_some(),
+};
 /// A page of the appliance itself.
 pub static LOCAL_URL: Rule = Rule {
     words: "a URL with `http://` or `https://` to `localhost`, `127.0.0.1` or `[::1]`",

@@ -54,7 +54,7 @@ fn object() -> ObjectRef {
 
 fn download(url: &str) -> (tempfile::TempDir, Result<(), DepotError>) {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    let depot = Depot::new(url, None).expect("a depot");
+    let depot = Depot::at(url, None).expect("a depot");
     let outcome = depot.download(&object(), &folder.path().join("object"), &mut |_| ());
     (folder, outcome)
 }
@@ -94,10 +94,10 @@ fn garbage_is_one_clear_failure_and_leaves_nothing() {
     assert!(matches!(outcome, Err(DepotError::Digest { .. })), "{outcome:?}");
     assert!(!folder.path().join("object").exists());
     let url = serve(|_, _, stream| drop(stream.write_all(b"\x16\x03\x01 what is this\r\n\r\n")));
-    let depot = Depot::new(&url, None).expect("a depot");
+    let depot = Depot::at(&url, None).expect("a depot");
     assert!(matches!(depot.index("a/b", "stable"), Err(DepotError::Silent { .. })));
     let url = serve(|_, _, stream| whole(stream, 6, b"<html>"));
-    let depot = Depot::new(&url, None).expect("a depot");
+    let depot = Depot::at(&url, None).expect("a depot");
     assert!(matches!(depot.index("a/b", "stable"), Err(DepotError::Index { .. })));
 }
 
@@ -110,7 +110,7 @@ fn an_endless_answer_ends_at_the_limit_and_fills_no_disk() {
     let (folder, outcome) = download(&url);
     assert!(matches!(outcome, Err(DepotError::TooLong { limit: 300_000, .. })), "{outcome:?}");
     assert_eq!(fs::metadata(folder.path().join("object.partial")).expect("there").len(), 0);
-    let depot = Depot::new(&url, None).expect("a depot");
+    let depot = Depot::at(&url, None).expect("a depot");
     assert!(matches!(depot.index("a/b", "stable"), Err(DepotError::TooLong { .. })));
 }
 
@@ -127,13 +127,4 @@ fn a_depot_that_is_gone_is_told_after_some_attempts() {
     let url = serve(|_, _, stream| drop(stream.shutdown(std::net::Shutdown::Both)));
     let (_folder, outcome) = download(&url);
     assert!(matches!(outcome, Err(DepotError::Silent { .. })), "{outcome:?}");
-}
-
-#[test]
-fn every_authority_of_the_setting_counts() {
-    let one = "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----\n";
-    assert_eq!(certificates(&format!("{one}# the next one\n{one}")).expect("two").len(), 2);
-    for none in ["", "no certificate", "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n"] {
-        assert!(matches!(certificates(none), Err(DepotError::Certificate)), "{none}");
-    }
 }

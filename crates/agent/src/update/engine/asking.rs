@@ -1,6 +1,7 @@
 //! Asking the depot, and what its answers mean for this appliance: the plan, the precheck, the way back.
 
 use super::*;
+use crate::media;
 use crate::next_root;
 use crate::update::trust::Sealed;
 
@@ -29,8 +30,13 @@ pub(super) fn depot(host: &dyn Host) -> Result<(Depot, Choices, String), String>
     let Some(url) = choices.depot.clone() else {
         return Err(format!("this appliance has no depot to look into; set `{}`", builtin::DEPOT));
     };
-    let depot = Depot::new(&url, choices.authority.as_deref()).map_err(|error| explain(&error))?;
-    Ok((depot, choices, url))
+    let depot = match url.as_str() {
+        builtin::ATTACHED => {
+            Depot::attached(&media::devices(), &host.definition().appliance.id(), &choices.channel)
+        }
+        url => Depot::at(url, choices.authority.as_deref()),
+    };
+    Ok((depot.map_err(|error| explain(&error))?, choices, url))
 }
 
 pub(super) fn look(host: &dyn Host) -> Result<(), String> {

@@ -203,7 +203,12 @@ pub(super) static UPDATES: Section = Section {
             `update-policy` (`manual`, `automatic` or `security`) and `update-window` (such as `Sat 02:00-04:00`, in UTC).",
     tag: None,
     keys: &[
-        key("depot", Type::Text(&WEB_URL), Optional, "URL of your depot."),
+        key(
+            "depot",
+            Type::Text(&DEPOT_URL),
+            Optional,
+            "URL of your depot; `disk://` for appliances that are brought bundles on disks.",
+        ),
         key("channel", Type::Text(&SLUG_NAME), Default("\"stable\""), "The series of releases it follows."),
         key(
             "trial",

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use depot::roles::Signing;
 use keys::stored::StoredKey;
+use machine::RunOptions;
 use model::control::{ApprovalState, Call, LifeStage};
 use release::{Index, index};
 use testkit::depot::{DepotServer, Fault};
@@ -243,6 +244,17 @@ pub fn trust(suite: &mut Suite) {
         // A second is the grain of their words.
         std::thread::sleep(std::time::Duration::from_millis(1100));
         approve(&[&release, "--key", "keys/alice.key", "--depot", &depot]);
+    });
+    it.kill_power();
+    suite.check("a bundle on a disk brings a release and the officer's word without a network", || {
+        let bundle = bench.join("november.bundle");
+        let (from, to) = (depot.display().to_string(), bundle.display().to_string());
+        tools::run_in(&maker(), &ampoule().display().to_string(), &["bundle", &from, "-o", &to]);
+        let brought = Some(bundle);
+        let options = RunOptions { brought, ..BootedAppliance::patchable(&old) };
+        let it = BootedAppliance::boot(&old, &bench.join("vm"), options);
+        drop((server, stale_server));
+        set(&it, "update-depot", model::builtin::ATTACHED);
         let end = apply(&it, "2.0.1", false);
         assert!(end.reached, "{end:?}");
         let why = reason(&it, "2.0.1", LifeStage::Approved);
@@ -251,6 +263,6 @@ pub fn trust(suite: &mut Suite) {
         expect_running(&it, &new);
         expect_note(&it);
         assert_eq!(updates(&it).available, None);
+        it.kill_power();
     });
-    it.kill_power();
 }

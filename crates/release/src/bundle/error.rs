@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use model::Sha256Digest;
 
-/// A bundle is refused. Nothing of it is in the depot.
+/// A bundle is refused, or can not be read. Nothing of it was taken.
 #[derive(Debug)]
 pub struct BundleError {
     /// The file.
@@ -96,7 +96,7 @@ pub enum BundleErrorKind {
     NoIndex,
     /// An index that can not be used.
     #[error("its index can not be used")]
-    Index(#[source] release::index::IndexError),
+    Index(#[source] crate::index::IndexError),
     /// `bundle.json` and index differ.
     #[error("its `bundle.json` tells of other releases than its index")]
     OtherReleases,
@@ -114,6 +114,9 @@ pub enum BundleErrorKind {
         /// What needs it.
         needed_by: String,
     },
+    /// The file or the disk.
+    #[error("it can not be read")]
+    Io(#[source] std::io::Error),
     /// An object that nobody needs.
     #[error("no release in it needs `{path}`")]
     Needless {
@@ -124,7 +127,9 @@ pub enum BundleErrorKind {
 
 impl std::fmt::Display for BundleError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "the bundle `{}` is refused: {}", self.bundle.display(), self.kind)
+        let is_refused = !matches!(self.kind, BundleErrorKind::Io(_));
+        let refused = if is_refused { " is refused" } else { "" };
+        write!(f, "the bundle `{}`{refused}: {}", self.bundle.display(), self.kind)
     }
 }
 

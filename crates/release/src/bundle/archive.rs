@@ -1,23 +1,22 @@
 //! The archive around the members: plain ustar in one form only. A header follows from path and size, and is compared whole, so that links,
 //! other names, other owners and hidden bytes have no place.
 
-use std::fs::File;
-use std::io::{BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufReader, ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use model::Sha256Digest;
 use sha2::{Digest, Sha256};
 
 use super::{BundleError, BundleErrorKind, CONTENTS, CONTENTS_LIMIT, Member};
-use crate::error::{DepotError, io};
 
-const BLOCK: usize = 512;
-/// Two blocks of zeros.
-const END: usize = 2 * BLOCK;
+/// Bytes of a header, and what everything is a multiple of.
+pub const BLOCK: usize = 512;
+/// Two blocks of zeros end it.
+pub const END: usize = 2 * BLOCK;
 const PIECE: usize = 256 << 10;
 
 /// The only header that a member can have; `None`: its path does not fit.
-fn header(path: &str, size: u64) -> Option<[u8; BLOCK]> {
+pub fn header(path: &str, size: u64) -> Option<[u8; BLOCK]> {
     let mut header = tar::Header::new_ustar();
     header.set_path(path).ok()?;
     header.set_entry_type(tar::EntryType::Regular);
@@ -53,33 +52,34 @@ fn described(block: &[u8; BLOCK]) -> String {
     }
 }
 
-fn padding(size: u64) -> usize {
+/// Zeros behind a member.
+pub fn padding(size: u64) -> usize {
     (BLOCK - (size % BLOCK as u64) as usize) % BLOCK
 }
 
 /// Where the bytes of a member begin whose header is at `at`, and where the next header is.
-pub(super) fn place_after(at: u64, size: u64) -> (u64, u64) {
+pub fn place_after(at: u64, size: u64) -> (u64, u64) {
     let begins = at + BLOCK as u64;
     (begins, begins + size + padding(size) as u64)
 }
 
 /// Reads a bundle from its beginning to its end, once; or looks at parts of it.
-pub(super) struct Reader {
-    file: BufReader<File>,
+pub struct Reader<R> {
+    file: BufReader<R>,
+    /// What it is called in messages.
     path: PathBuf,
     /// The member before.
     last: String,
 }
 
-impl Reader {
-    /// Opens a bundle.
-    pub(super) fn open(path: &Path) -> Result<Self, DepotError> {
-        let file = File::open(path).map_err(io("open", path))?;
-        Ok(Self { file: BufReader::new(file), path: path.to_owned(), last: CONTENTS.to_owned() })
+impl<R: Read + Seek> Reader<R> {
+    /// A bundle that begins where `file` stands; `path` is what it is called in messages.
+    pub fn new(file: R, path: &Path) -> Self {
+        Self { file: BufReader::new(file), path: path.to_owned(), last: CONTENTS.to_owned() }
     }
 
     /// The bytes of `bundle.json`.
-    pub(super) fn contents(&mut self) -> Result<Vec<u8>, DepotError> {
+    pub fn contents(&mut self) -> Result<Vec<u8>, Box<BundleError>> {
         let mut block = [0; BLOCK];
         self.exactly(&mut block, CONTENTS)?;
         let size = tar::Header::from_byte_slice(&block).size().unwrap_or(u64::MAX);
@@ -97,17 +97,12 @@ impl Reader {
     }
 
     /// The next member, which has to be this one; `take` gets its bytes before its digest is compared, and never more than are listed.
-    pub(super) fn member(
+    pub fn member<E: From<Box<BundleError>>>(
         &mut self,
         member: &Member,
-        take: &mut dyn FnMut(&[u8]) -> Result<(), DepotError>,
-    ) -> Result<(), DepotError> {
-        let mut block = [0; BLOCK];
-        self.exactly(&mut block, &member.path)?;
-        if header(&member.path, member.size) != Some(block) {
-            let (expected, found) = (member.path.clone(), described(&block));
-            return Err(self.refused(BundleErrorKind::Header { expected, found }));
-        }
+        take: &mut dyn FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.header(member)?;
         let (mut hasher, mut left) = (Sha256::new(), member.size);
         let mut piece = vec![0; PIECE.min(member.size as usize)];
         while left > 0 {
@@ -120,17 +115,30 @@ impl Reader {
         let found = Sha256Digest(hasher.finalize().into());
         if found != member.sha256 {
             let (path, expected) = (member.path.clone(), member.sha256);
-            return Err(self.refused(BundleErrorKind::Digest { path, expected, found }));
+            return Err(self.refused(BundleErrorKind::Digest { path, expected, found }).into());
         }
         self.zeros(padding(member.size), &member.path)?;
         self.last.clone_from(&member.path);
         Ok(())
     }
 
+    /// The bytes of a member whose header is at `at`, from `offset` on. Nobody compares their digest but whoever reads them.
+    pub fn into_member(
+        mut self,
+        at: u64,
+        member: &Member,
+        offset: u64,
+    ) -> Result<impl Read + use<R>, Box<BundleError>> {
+        self.go_to(at, &member.path)?;
+        self.header(member)?;
+        self.go_to(place_after(at, 0).0 + offset, &member.path)?;
+        Ok(self.file.take(member.size.saturating_sub(offset)))
+    }
+
     /// A small member whole.
-    pub(super) fn whole(&mut self, member: &Member) -> Result<Vec<u8>, DepotError> {
+    pub fn whole(&mut self, member: &Member) -> Result<Vec<u8>, Box<BundleError>> {
         let mut bytes = Vec::new();
-        self.member(member, &mut |piece| {
+        self.member(member, &mut |piece| -> Result<(), Box<BundleError>> {
             bytes.extend_from_slice(piece);
             Ok(())
         })?;
@@ -138,93 +146,61 @@ impl Reader {
     }
 
     /// The next thing that is read is at `at`; `last` is the member before it.
-    pub(super) fn go_to(&mut self, at: u64, last: &str) -> Result<(), DepotError> {
-        self.file.seek(SeekFrom::Start(at)).map_err(io("read", &self.path))?;
+    pub fn go_to(&mut self, at: u64, last: &str) -> Result<(), Box<BundleError>> {
+        self.file.seek(SeekFrom::Start(at)).map_err(|error| self.unreadable(error))?;
         self.last = last.to_owned();
         Ok(())
     }
 
     /// `count` bytes of a member.
-    pub(super) fn some(&mut self, count: u64, member: &str) -> Result<Vec<u8>, DepotError> {
+    pub fn some(&mut self, count: u64, member: &str) -> Result<Vec<u8>, Box<BundleError>> {
         let mut bytes = vec![0; count as usize];
         self.exactly(&mut bytes, member)?;
         Ok(bytes)
     }
 
     /// The end, and nothing after it.
-    pub(super) fn finish(mut self) -> Result<(), DepotError> {
+    pub fn finish(mut self) -> Result<(), Box<BundleError>> {
         let last = self.last.clone();
         self.zeros(END, &last)?;
-        match self.file.read(&mut [0]).map_err(io("read", &self.path))? {
+        match self.file.read(&mut [0]).map_err(|error| self.unreadable(error))? {
             0 => Ok(()),
             _ => Err(self.refused(BundleErrorKind::Trailing { path: last })),
         }
     }
 
     /// An error of this bundle.
-    pub(super) fn refused(&self, kind: BundleErrorKind) -> DepotError {
-        Box::new(BundleError { bundle: self.path.clone(), kind }).into()
+    pub fn refused(&self, kind: BundleErrorKind) -> Box<BundleError> {
+        Box::new(BundleError { bundle: self.path.clone(), kind })
     }
 
-    fn exactly(&mut self, bytes: &mut [u8], member: &str) -> Result<(), DepotError> {
+    fn unreadable(&self, error: io::Error) -> Box<BundleError> {
+        self.refused(BundleErrorKind::Io(error))
+    }
+
+    fn header(&mut self, member: &Member) -> Result<(), Box<BundleError>> {
+        let mut block = [0; BLOCK];
+        self.exactly(&mut block, &member.path)?;
+        if header(&member.path, member.size) != Some(block) {
+            let (expected, found) = (member.path.clone(), described(&block));
+            return Err(self.refused(BundleErrorKind::Header { expected, found }));
+        }
+        Ok(())
+    }
+
+    fn exactly(&mut self, bytes: &mut [u8], member: &str) -> Result<(), Box<BundleError>> {
         self.file.read_exact(bytes).map_err(|error| match error.kind() {
             ErrorKind::UnexpectedEof => self.refused(BundleErrorKind::Truncated { path: member.to_owned() }),
-            _ => io("read", &self.path)(error),
+            _ => self.unreadable(error),
         })
     }
 
-    fn zeros(&mut self, count: usize, member: &str) -> Result<(), DepotError> {
+    fn zeros(&mut self, count: usize, member: &str) -> Result<(), Box<BundleError>> {
         let mut bytes = [1; END];
         self.exactly(&mut bytes[..count], member)?;
         match bytes[..count].iter().all(|byte| *byte == 0) {
             true => Ok(()),
             false => Err(self.refused(BundleErrorKind::Trailing { path: member.to_owned() })),
         }
-    }
-}
-
-/// Writes a bundle.
-pub(super) struct Writer {
-    file: File,
-    path: PathBuf,
-}
-
-impl Writer {
-    /// Begins a file.
-    pub(super) fn create(path: &Path) -> Result<Self, DepotError> {
-        Ok(Self { file: File::create(path).map_err(io("create", path))?, path: path.to_owned() })
-    }
-
-    /// Writes a member of `size` bytes and returns its digest.
-    pub(super) fn member(
-        &mut self,
-        path: &str,
-        size: u64,
-        from: &mut dyn Read,
-    ) -> Result<Sha256Digest, DepotError> {
-        let refused = |kind| DepotError::from(Box::new(BundleError { bundle: self.path.clone(), kind }));
-        let header =
-            header(path, size).ok_or_else(|| refused(BundleErrorKind::Path { path: path.to_owned() }))?;
-        let mut write = |bytes: &[u8]| self.file.write_all(bytes).map_err(io("write", &self.path));
-        write(&header)?;
-        let (mut hasher, mut piece) = (Sha256::new(), vec![0; PIECE]);
-        // One byte more than is listed changes the digest.
-        let mut from = from.take(size + 1);
-        loop {
-            let count = from.read(&mut piece).map_err(io("read", Path::new(path)))?;
-            if count == 0 {
-                break;
-            }
-            hasher.update(&piece[..count]);
-            write(&piece[..count])?;
-        }
-        write(&[0; BLOCK][..padding(size)])?;
-        Ok(Sha256Digest(hasher.finalize().into()))
-    }
-
-    /// Ends the file; it is on the disk after that.
-    pub(super) fn finish(mut self) -> Result<(), DepotError> {
-        let done = self.file.write_all(&[0; END]).and_then(|()| self.file.sync_all());
-        done.map_err(io("write", &self.path))
     }
 }
