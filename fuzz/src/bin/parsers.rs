@@ -2,12 +2,18 @@
 
 #![no_main]
 
+#[path = "parsers/disks.rs"]
+mod disks;
+#[path = "parsers/patches.rs"]
+mod patches;
+
+use std::num::NonZeroUsize;
 use std::sync::OnceLock;
 
 use libfuzzer_sys::fuzz_target;
 
 /// Parsers by name. Each gets the input, and drops what it makes of it.
-const PARSERS: [(&str, fn(&[u8])); 16] = [
+const PARSERS: [(&str, fn(&[u8])); 27] = [
     ("note", |bytes| drop(ledger::note::Note::parse(bytes).map(|note| note.to_bytes()))),
     ("checkpoint", |bytes| with_text(bytes, |text| drop(ledger::checkpoint::Checkpoint::parse(text)))),
     ("proof", |bytes| drop(ledger::proof::Proof::parse(bytes).map(|proof| proof.to_bytes()))),
@@ -28,12 +34,49 @@ const PARSERS: [(&str, fn(&[u8])); 16] = [
     ("index", |bytes| drop(release::Index::parse(bytes, "acme/shop", "stable"))),
     ("statement", |bytes| drop(release::Statement::parse(bytes))),
     ("definition", |bytes| with_text(bytes, |text| drop(model::parse(text)))),
+    ("bundle", disks::bundle),
+    ("attached-disk", disks::attached),
+    ("erofs", disks::erofs),
+    ("gpt", |bytes| drop(image::gpt::Table::read(&bytes))),
+    ("uki", |bytes| drop(image::uki::sections(bytes))),
+    ("patch", patches::patch),
+    ("deb", deb),
+    ("packages", |bytes| with_text(bytes, packages)),
+    ("changelog", |bytes| with_text(bytes, changelog)),
+    ("vex", |bytes| drop(bulletin::vex::read(bytes))),
+    ("claims", |bytes| drop(sbom::claims::Claims::read("claims.json", bytes))),
     ("journal", |bytes| with_text(bytes, |text| drop(update::life::fold(&update::journal::read(text))))),
 ];
 
 fn with_text(bytes: &[u8], parse: impl FnOnce(&str)) {
     if let Ok(text) = std::str::from_utf8(bytes) {
         parse(text);
+    }
+}
+
+/// A package as a mirror sends it, to its end.
+fn deb(bytes: &[u8]) {
+    let Ok(mut package) = debian::deb::DebReader::open(bytes, "a.deb", NonZeroUsize::MIN) else { return };
+    while let Ok(Some((_, mut content))) = package.next_entry() {
+        drop(std::io::copy(&mut content, &mut std::io::sink()));
+    }
+}
+
+/// A list of packages as a mirror sends it.
+fn packages(text: &str) {
+    drop(debian::control::Paragraph::parse_signed(text));
+    for paragraph in debian::control::paragraphs(text).flatten() {
+        drop(debian::index::IndexEntry::from_paragraph(&paragraph));
+        for (_, value) in paragraph.fields() {
+            drop(debian::relations::groups(value));
+            drop(value.parse::<debian::Version>());
+        }
+    }
+}
+
+fn changelog(text: &str) {
+    for entry in bulletin::changelog::entries(text) {
+        drop((entry.sentences(), entry.mentions()));
     }
 }
 
