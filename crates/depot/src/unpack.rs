@@ -1,14 +1,14 @@
 //! From a patch to the files of an image: what `ampoule patch apply` writes, and what is read of a release that is only in a depot.
 
 use std::fs::{self, File};
-use std::io::{self, BufReader};
+use std::io::{self, BufReader, Read};
 use std::num::NonZeroUsize;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use image::{Uuid, verity};
 use model::Sha256Digest;
-use patch::{ApplyError, ApplyOptions, Header, Resume};
+use patch::{ApplyError, ApplyOptions, Header, Old, Resume, Side};
 use release::index::ObjectRef;
 use release::manifest::{Artifact, ImageFacts};
 use release::statement::{STATEMENT_LIMIT, StatementError};
@@ -16,9 +16,13 @@ use release::{IndexedRelease, Statement, names};
 
 use crate::error::{self, DepotError};
 use crate::folder::DepotFolder;
+use crate::ways::{ImageFiles, Loaded, WayError};
 
 /// Longest document that is unpacked.
 const DOCUMENT_LIMIT: u64 = 1 << 30;
+
+/// Who unpacks has the memory.
+const EVERYTHING: ApplyOptions = ApplyOptions { memory: u64::MAX, resume: Resume::Never };
 
 /// An image can not be unpacked. What was written so far is of no use.
 #[derive(Debug, thiserror::Error)]
@@ -54,6 +58,9 @@ pub enum UnpackError {
     /// The hash tree.
     #[error("the hash tree can not be made")]
     Hashes(#[from] verity::VerityError),
+    /// The image that a patch begins with.
+    #[error("the image that the patch is made from can not be read")]
+    From(#[source] WayError),
     /// Another image.
     #[error("the patch gives the root hash {found}, and the release has {expected}")]
     RootHash {
@@ -155,6 +162,31 @@ impl patch::Target for Unpacking<'_> {
     }
 }
 
+/// Follows a way, from an image or from nothing, to the files of another one, which is compared with what it has to be. `called`: the way, in
+/// errors. `progress` hears bytes done and all bytes of the image.
+pub fn follow(
+    called: &Path,
+    way: &mut impl Read,
+    from: Option<&ImageFiles>,
+    wanted: Wanted<'_>,
+    to: &ImageFiles,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<(), UnpackError> {
+    let patch = |error| match error {
+        // A full disk says nothing of the patch.
+        ApplyError::Target { side, source, .. } => {
+            let path = if side == Side::Root { &to.root } else { &to.uki };
+            UnpackError::Write { path: path.clone(), source }
+        }
+        source => UnpackError::Patch { path: called.to_owned(), source: Box::new(source) },
+    };
+    let mut files = Unpacking::create(&to.root, &to.uki, Some(wanted))?;
+    let from = from.map(Loaded::open).transpose().map_err(UnpackError::From)?;
+    let from = from.as_ref().map(|it| Old { root: &it.root, uki: &it.uki, root_hash: it.root_hash });
+    let applied = patch::apply(way, from.as_ref(), &mut files, &EVERYTHING, progress).map_err(patch)?;
+    files.judge(&applied.header).map(drop)
+}
+
 /// Writes root, hash tree, UKI and documents of a release into an empty folder. Everything is compared with its statement, and the
 /// statement with the index; who signed the index is another question. `progress` hears bytes done and all bytes of the image.
 pub fn unpack(
@@ -181,8 +213,7 @@ pub fn unpack(
     let uki = folder.join(statement.uki.name.as_str());
     let mut files = Unpacking::create(&folder.join(names::ROOT), &uki, Some(wanted))?;
     let file = File::open(&path).map_err(error::io("open", &path))?;
-    let options = ApplyOptions { memory: u64::MAX, resume: Resume::Never };
-    let applied = patch::apply(&mut BufReader::new(file), None, &mut files, &options, progress)
+    let applied = patch::apply(&mut BufReader::new(file), None, &mut files, &EVERYTHING, progress)
         .map_err(|source| UnpackError::Patch { path, source: Box::new(source) })?;
     if let Some(tree) = files.judge(&applied.header)? {
         let path = folder.join(names::VERITY);

@@ -171,14 +171,14 @@ impl Patches {
 const EVERYTHING: u64 = u64::MAX;
 
 /// An image that is read while it is compared.
-struct Loaded {
-    root: Opened,
-    uki: Vec<u8>,
-    root_hash: Sha256Digest,
+pub(crate) struct Loaded {
+    pub(crate) root: Opened,
+    pub(crate) uki: Vec<u8>,
+    pub(crate) root_hash: Sha256Digest,
 }
 
 impl Loaded {
-    fn open(files: &ImageFiles) -> Result<Self, WayError> {
+    pub(crate) fn open(files: &ImageFiles) -> Result<Self, WayError> {
         let root = File::open(&files.root)?;
         let size = root.metadata()?.len();
         Ok(Self {
@@ -193,7 +193,8 @@ impl Loaded {
     }
 }
 
-struct Opened {
+/// A file that is read at any place.
+pub(crate) struct Opened {
     file: File,
     size: u64,
 }

@@ -33,6 +33,12 @@ pub struct VerifyArgs {
     /// Channel of a depot: otherwise `stable`, or the one that a virtual machine follows
     #[arg(long, value_name = "C")]
     pub channel: Option<String>,
+    /// Apply the full images and patches of a depot's folder or a bundle, and compare what they make
+    #[arg(long)]
+    pub apply: bool,
+    /// Release folder that patches are made from, where its full image is not there (repeatable)
+    #[arg(long, value_name = "RELEASE", requires = "apply")]
+    pub from: Vec<PathBuf>,
     /// The time to compare with, such as 2027-01-31T12:00:00Z; otherwise that of the clock
     #[arg(long, value_name = "TIME")]
     pub at: Option<String>,

@@ -9,6 +9,7 @@ mod disk;
 mod folder;
 mod place;
 mod running;
+mod ways;
 
 use std::path::Path;
 
@@ -39,7 +40,7 @@ pub struct Trusted {
 /// Checks, shows every link, and fails when one that was asked for does not hold.
 pub fn run(args: &VerifyArgs, printer: &Printer) -> Result<(), Failure> {
     let trusted = Trusted::read(args)?;
-    let links = links(args, &trusted)?;
+    let links = links(args, &trusted, printer)?;
     let verdict = judge(&links);
     printer.data(
         || render::verify::links(&links),
@@ -67,12 +68,13 @@ pub fn run(args: &VerifyArgs, printer: &Printer) -> Result<(), Failure> {
 }
 
 /// By what the subject is, so that nobody has to say it.
-fn links(args: &VerifyArgs, trusted: &Trusted) -> Result<Vec<Link>, Failure> {
+fn links(args: &VerifyArgs, trusted: &Trusted, printer: &Printer) -> Result<Vec<Link>, Failure> {
     let subject = Path::new(&args.subject);
     if place::is_url(&args.subject) || subject.join(::depot::folder::MARK).is_file() {
-        return depot::links(&args.subject, args, trusted);
+        return depot::links(&args.subject, args, trusted, printer);
     }
     if subject.is_dir() {
+        ensure_ways(args)?;
         return match running::is_machine(subject) {
             true => running::links(subject, args, trusted),
             false => folder::links(subject, args, trusted),
@@ -80,8 +82,21 @@ fn links(args: &VerifyArgs, trusted: &Trusted) -> Result<Vec<Link>, Failure> {
     }
     let claims = ::depot::bundle::claims_to_be_one(subject);
     match claims.map_err(|error| super::inspect::unreadable(subject, error))? {
-        true => bundle::links(subject, args, trusted),
-        false => disk::links(subject, args, trusted),
+        true => bundle::links(subject, args, trusted, printer),
+        false => {
+            ensure_ways(args)?;
+            disk::links(subject, args, trusted)
+        }
+    }
+}
+
+/// Only a depot and a bundle have something to apply.
+fn ensure_ways(args: &VerifyArgs) -> Result<(), Failure> {
+    match args.apply {
+        true => Err(Failure::new(Fault::User, format!("`{}` has no patches to apply", args.subject))
+            .unchanged("nothing was verified")
+            .hint("`--apply` is for a depot's folder or a bundle")),
+        false => Ok(()),
     }
 }
 

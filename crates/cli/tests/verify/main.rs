@@ -12,6 +12,7 @@ mod bundle;
 mod depot;
 mod images;
 mod running;
+mod ways;
 mod world;
 
 use support::Said;

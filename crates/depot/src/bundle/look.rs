@@ -103,6 +103,12 @@ impl Opened {
         Ok(Some(reader.some(member.size.min(most), path)?))
     }
 
+    /// All bytes of a member as a stream, not compared with its digest. `None`: there is none.
+    pub fn stream(&self, path: &str) -> Result<Option<impl Read + use<>>, DepotError> {
+        let Some((at, member)) = self.places.get(path) else { return Ok(None) };
+        Ok(Some(reader(&self.path)?.into_member(*at, member, 0)?))
+    }
+
     /// Objects that no release needs, and needs that no object fulfils. `needed`: digests and what needs them.
     pub fn objects(&self, needed: &BTreeMap<Sha256Digest, String>) -> Vec<BundleErrorKind> {
         let is_object = |member: &&Member| member.path == release::index::object_path(&member.sha256);

@@ -6,21 +6,27 @@ use std::path::Path;
 use depot::bundle::Opened;
 use ledger::note::Note;
 use model::Sha256Digest;
-use patch::{HEADER_LENGTH, Header};
-use release::index::{PatchRef, WORDS_LIMIT, object_path, words_path};
+use release::IndexedRelease;
+use release::index::{WORDS_LIMIT, words_path};
 use release::verify::{Link, chain};
-use release::{IndexedRelease, Statement};
 
 use super::Trusted;
 use super::depot::{Appliance, Walk, Walked};
 use super::place::Place;
+use super::ways::{Source, Ways};
 use crate::args::VerifyArgs;
 use crate::commands::release::depot_failure;
 use crate::error::{Failure, Fault};
+use crate::printer::Printer;
 use crate::render::counted;
 
 /// The whole bundle: it is taken whole, or not at all.
-pub fn links(path: &Path, args: &VerifyArgs, trusted: &Trusted) -> Result<Vec<Link>, Failure> {
+pub fn links(
+    path: &Path,
+    args: &VerifyArgs,
+    trusted: &Trusted,
+    printer: &Printer,
+) -> Result<Vec<Link>, Failure> {
     let failed = |error| depot_failure(error).unchanged("verifying changes nothing");
     if args.release.is_some() || args.appliance.is_some() || args.channel.is_some() {
         let message = "a bundle is of one channel of one appliance, and is verified whole";
@@ -47,11 +53,12 @@ pub fn links(path: &Path, args: &VerifyArgs, trusted: &Trusted) -> Result<Vec<Li
     links.extend(walked.links.iter().cloned());
     links.extend(objects(&opened, &walked, &place));
     links.extend(walked.releases.iter().filter_map(|(entry, _)| notes(&place, &contents.appliance, entry)));
-    for (entry, statement) in &walked.releases {
-        for way in &entry.patches {
-            links.push(leads(way, entry, statement, &walked, &opened, &place));
-        }
-    }
+    let source = Source::Bundle(&opened);
+    let ways = Ways { source, releases: &walked.releases, again: place.again() };
+    links.extend(match args.apply {
+        true => ways.applied(&args.from, printer)?,
+        false => ways.said(),
+    });
     links.extend(trusted.open(None));
     Ok(links)
 }
@@ -97,48 +104,6 @@ fn objects(opened: &Opened, walked: &Walked, place: &Place) -> Vec<Link> {
             link.by(format!("{} that are needed, and no other", counted(needed.len(), "object", "objects"))),
         ],
         false => wrong,
-    }
-}
-
-/// A way to a release: what its header says. What it makes is known to whoever follows it.
-fn leads(
-    way: &PatchRef,
-    entry: &IndexedRelease,
-    statement: &Statement,
-    walked: &Walked,
-    opened: &Opened,
-    place: &Place,
-) -> Link {
-    let from = way.from.map(|id| walked.releases.iter().find(|(entry, _)| entry.id() == id).ok_or(id));
-    let what = match from {
-        None => format!("full image of {}", entry.version),
-        Some(Ok((from, _))) => format!("patch from {} to {}", from.version, entry.version),
-        Some(Err(id)) => format!("patch from release {id} to {}", entry.version),
-    };
-    let link = Link::ok(what, "root hash and kernel image of the statement");
-    let header = opened.read(&object_path(&way.object.sha256), HEADER_LENGTH as u64);
-    let header = match header.map(|bytes| Header::read(&mut bytes.unwrap_or_default().as_slice())) {
-        Ok(Ok(header)) => header,
-        Ok(Err(error)) => return link.wrong(chain(&error), place.again()),
-        Err(error) => return link.wrong(chain(&error), place.again()),
-    };
-    let is_of = |image: &patch::Described, statement: &Statement| {
-        (image.root_hash, image.root_size) == (statement.image.root_hash, statement.image.root_size)
-            && (image.uki_sha256, image.uki_size) == (statement.uki.sha256, statement.uki.size)
-    };
-    let comes_from = match (&header.old, from) {
-        (None, None) => true,
-        (Some(old), Some(Ok((_, statement)))) => is_of(old, statement),
-        // A patch from a release that is not here: its statement is where the patch is applied.
-        (Some(_), Some(Err(_))) => true,
-        _ => false,
-    };
-    match (is_of(&header.new, statement), comes_from) {
-        (false, _) => link.wrong("it says that it leads to another image", place.again()),
-        (true, false) => link.wrong("it says that it comes from another image", place.again()),
-        (true, true) => {
-            link.not_proven("it says so; whoever applies it compares what it makes with the root hash", false)
-        }
     }
 }
 

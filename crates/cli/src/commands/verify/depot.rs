@@ -16,9 +16,11 @@ use update::approval::{Here, Verdict};
 
 use super::Trusted;
 use super::place::{Place, is_url};
+use super::ways::{Source, Ways};
 use crate::args::VerifyArgs;
 use crate::commands::release::depot_failure;
 use crate::error::{Failure, Fault};
+use crate::printer::Printer;
 
 /// An image that has to be one of the depot's releases.
 pub struct Wanted {
@@ -73,7 +75,18 @@ pub struct Walked {
 }
 
 /// All releases of a channel, or the one that is named.
-pub fn links(name: &str, args: &VerifyArgs, trusted: &Trusted) -> Result<Vec<Link>, Failure> {
+pub fn links(
+    name: &str,
+    args: &VerifyArgs,
+    trusted: &Trusted,
+    printer: &Printer,
+) -> Result<Vec<Link>, Failure> {
+    if args.apply && is_url(name) {
+        let message = "images and patches are applied from a depot's folder or a bundle, and not from a URL";
+        return Err(Failure::new(Fault::User, message)
+            .unchanged("nothing was verified")
+            .hint("`ampoule depot mirror URL --into FOLDER` brings them"));
+    }
     let channel = args.channel.as_deref().unwrap_or(STABLE);
     let appliance = match &args.appliance {
         Some(appliance) => appliance.clone(),
@@ -82,8 +95,9 @@ pub fn links(name: &str, args: &VerifyArgs, trusted: &Trusted) -> Result<Vec<Lin
             Err(link) => return Ok([vec![link], trusted.open(Some("the index can not be read"))].concat()),
         },
     };
+    let place = Place::open(name)?;
     let walk = Walk {
-        place: &Place::open(name)?,
+        place: &place,
         appliance: &appliance,
         channel,
         version: args.release.as_deref(),
@@ -92,10 +106,20 @@ pub fn links(name: &str, args: &VerifyArgs, trusted: &Trusted) -> Result<Vec<Lin
         asking: Appliance::default(),
         trusted,
     };
-    let mut links = walk.walk()?.links;
+    let Walked { mut links, releases, .. } = walk.walk()?;
+    if args.apply {
+        let source = Source::Folder(name.as_ref());
+        links
+            .extend(Ways { source, releases: &releases, again: place.again() }.applied(&args.from, printer)?);
+    }
     links.extend(trusted.open(None));
-    let images = Link::ok("images and patches", "what a statement says of them");
-    links.push(images.not_proven("not read here: an appliance compares them with the root hash; `ampoule depot check` reads all of a folder", false));
+    if !args.apply {
+        let images = Link::ok("images and patches", "what a statement says of them");
+        links.push(images.not_proven(
+            "not read here: an appliance compares them with the root hash; `--apply` makes what they make",
+            false,
+        ));
+    }
     Ok(links)
 }
 
