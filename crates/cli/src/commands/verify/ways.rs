@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use depot::bundle::Opened;
 use depot::unpack::{UnpackError, Wanted, follow};
 use depot::ways::ImageFiles;
-use model::Sha256Digest;
+use model::{ByteSize, Sha256Digest};
 use patch::{HEADER_LENGTH, Header};
 use release::index::{PatchRef, object_path};
 use release::verify::{Link, chain};
@@ -175,7 +175,13 @@ impl Ways<'_> {
                 None => format!("patch from release {id} to {}", entry.version),
             },
         };
-        Link::ok(what, "root hash and kernel image of the statement")
+        // For appliances with less memory there is a second one.
+        let is_one_of_two = entry.patches.iter().filter(|other| other.from == way.from).count() > 1;
+        let memory = match is_one_of_two {
+            true => format!(", with {} of memory", ByteSize(way.memory)),
+            false => String::new(),
+        };
+        Link::ok(what + &memory, "root hash and kernel image of the statement")
     }
 
     /// A way to a release: what its header says.
