@@ -146,6 +146,12 @@ pub fn plan<'a>(question: &Question<'a>) -> Result<Plan<'a>, NoPlan> {
     Err(first.unwrap_or_else(|| NoPlan::UpToDate { running: running() }))
 }
 
+/// All releases that there is a plan for, newest first: what may be installed unasked is not always the newest.
+pub fn plans<'a>(question: &Question<'a>) -> Vec<Plan<'a>> {
+    let newer = newer(question.index, question.running);
+    newer.into_iter().filter_map(|release| judge(question, release).ok()).collect()
+}
+
 /// What there is, for [`crate::freshness::state`]. What was set aside counts as available: a person may ask for it again.
 pub fn newer_state(question: &Question<'_>) -> Newer {
     match plan(&Question { again: Again::Yes, wanted: Wanted::Newest, ..*question }) {
@@ -248,6 +254,18 @@ mod tests {
         assert_eq!((offer.download, offer.full), (5, false), "the smaller one needs too much memory");
         let offer = plan(&Question { running_release: None, ..wanted }).expect("a plan").offer();
         assert!(offer.full, "nobody knows what a patch would be made against");
+    }
+
+    #[test]
+    fn every_release_with_a_way_and_nothing_against_it_has_a_plan_newest_first() {
+        let (index, nothing) = (index(), BTreeSet::new());
+        let versions = |question: &Question<'_>| -> Vec<String> {
+            plans(question).iter().map(|plan| plan.release.version.clone()).collect()
+        };
+        assert_eq!(versions(&question(&index, &nothing)), ["1.2.0-rc.1", "1.1.0"]);
+        let fallen = BTreeSet::from([id(3)]);
+        assert_eq!(versions(&question(&index, &fallen)), ["1.1.0"]);
+        assert!(versions(&Question { running: "2.0.0", ..question(&index, &nothing) }).is_empty());
     }
 
     #[test]

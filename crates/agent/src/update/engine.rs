@@ -31,7 +31,7 @@ use crate::units;
 
 pub(crate) use asking::{Planned, memory_available, plan_for, precheck_for};
 pub use asking::{check, rollback_refusal};
-use asking::{depot, explain};
+use asking::{depot, explain, plan_unasked};
 
 /// How long every check has to pass without a break before a trial is confirmed: a service that crashes again and again
 /// passes in between.
@@ -278,17 +278,9 @@ impl Engine<'_> {
     }
 
     fn install_unasked(&mut self, then: Option<Restart>) {
-        // Nothing newer, or a hold, is no failure.
-        let Ok(planned) = plan_for(self.host, None, Again::No) else { return };
-        // Until the officers said yes there is nothing to begin, and nothing that failed.
-        let choices = self.host.choices();
-        let running = self.updater().lock().running_release;
-        let is_wanted = choices.policy != builtin::SECURITY
-            || running.is_some_and(|running| planned.release.security_only_from.contains(&running));
-        if is_wanted && words::admit(self.updater(), &choices, planned.release.id(), self.host.now()).is_ok()
-        {
-            self.install_now(&planned, then, &format!("policy {}", choices.policy));
-        }
+        // Nothing newer, a hold, or officers who did not say yes yet, is no failure: there is nothing to begin.
+        let Some(planned) = plan_unasked(self.host) else { return };
+        self.install_now(&planned, then, &format!("policy {}", self.host.choices().policy));
     }
 
     fn install_now(&mut self, planned: &Planned, then: Option<Restart>, by: &str) {

@@ -5,6 +5,9 @@ use crate::media;
 use crate::next_root;
 use crate::update::trust::Sealed;
 
+/// Releases whose officers' words are asked for when nobody asked for one. Stops an index of thousands from being thousands of questions.
+const UNASKED_LIMIT: usize = 8;
+
 /// A release that is to be installed, and how.
 #[derive(Clone, Debug)]
 pub(crate) struct Planned {
@@ -82,6 +85,41 @@ pub(super) fn look(host: &dyn Host) -> Result<(), String> {
 /// Decides what would be installed, with the depot's newest answer.
 pub(crate) fn plan_for(host: &dyn Host, version: Option<&str>, again: Again) -> Result<Planned, String> {
     check(host)?;
+    plan_known(host, version, again)
+}
+
+/// The newest release that the policy installs unasked and that the officers let in: while they read one, another may be published.
+pub(super) fn plan_unasked(host: &dyn Host) -> Option<Planned> {
+    check(host).ok()?;
+    let (depot, choices, _) = depot(host).ok()?;
+    let updater = host.updater();
+    let releases: Vec<IndexedRelease> = {
+        let state = updater.lock();
+        let index = state.index.as_ref()?;
+        let running = state.running_release;
+        let is_wanted = |release: &IndexedRelease| {
+            choices.policy != builtin::SECURITY
+                || running.is_some_and(|running| release.security_only_from.contains(&running))
+        };
+        let fallen = life::set_aside(&state.history);
+        let plans = update::plan::plans(&updater.question(&state, index, &fallen));
+        plans
+            .iter()
+            .map(|plan| plan.release)
+            .filter(|it| is_wanted(it))
+            .take(UNASKED_LIMIT)
+            .cloned()
+            .collect()
+    };
+    releases.iter().find_map(|release| {
+        hear_of(host, &depot, release.id());
+        words::admit(updater, &choices, release.id(), host.now()).ok()?;
+        plan_known(host, Some(&release.version), Again::No).ok()
+    })
+}
+
+/// The same with what is known of the depot.
+fn plan_known(host: &dyn Host, version: Option<&str>, again: Again) -> Result<Planned, String> {
     let (depot, _, _) = depot(host)?;
     let updater = host.updater();
     let (release, patch) = {

@@ -1,4 +1,5 @@
-//! The policy `automatic`: patches are staged unasked, and installed unasked inside the maintenance window only.
+//! The policy `automatic`: patches are staged unasked, and installed unasked inside the maintenance window only. Where officers approve, it is the
+//! newest one that they approved.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +12,8 @@ use testkit::{Bench, BootedAppliance, Suite, variant};
 use super::asking::{FIRST_LOOK, refused, set, updates, wait, write_note};
 use super::clock::at;
 use super::expecting::{NOTE, expect_note, expect_running};
-use super::releases::{first, following, good};
+use super::releases::{first, following, good, unhealthy};
+use super::trust::{alice, approve};
 
 /// Several looks at the clock.
 const QUIET: Duration = Duration::from_secs(100);
@@ -20,23 +22,29 @@ const NOW: &str = "2030-03-09T12:00:00";
 
 pub fn automatic(suite: &mut Suite) {
     let (old, new) = (first(), good());
-    let depot = variant::depot("two-depot", &[&old, &new]);
+    let depot = variant::depot("patched-depot", &[&old, &new, &unhealthy()]);
     let server = DepotServer::start(&depot);
     let bench = Bench::new();
     let base = following(&old, &server);
     let settings = base.settings.as_deref().unwrap_or_default();
     let settings = format!("{settings}update-policy = \"automatic\"\nupdate-window = \"Sat 02:00-04:00\"\n");
+    let settings = format!("{settings}update-officers = \"{}\"\n", alice());
     let options = at(NOW, RunOptions { settings: Some(settings), ..base });
-    let booted = suite.check("outside of its window it stages a release unasked", || {
-        let it = BootedAppliance::boot(&old, &bench.join("vm"), options);
-        write_note(&it, NOTE);
-        let deadline = Instant::now() + FIRST_LOOK;
-        while stage_of(&it) != Some(LifeStage::Staged) {
-            assert!(Instant::now() < deadline, "it did not: {:?}", updates(&it));
-            std::thread::sleep(Duration::from_secs(2));
-        }
-        it
-    });
+    let booted = suite.check(
+        "outside of its window it stages unasked what officers approved, not what is newer",
+        || {
+            let it = BootedAppliance::boot(&old, &bench.join("vm"), options);
+            let release = new.path().display().to_string();
+            it.call(Call::Word { note: approve(&[&release, "--key", "keys/alice.key"]) });
+            write_note(&it, NOTE);
+            let deadline = Instant::now() + FIRST_LOOK;
+            while stage_of(&it) != Some(LifeStage::Staged) {
+                assert!(Instant::now() < deadline, "it did not: {:?}", updates(&it));
+                std::thread::sleep(Duration::from_secs(2));
+            }
+            it
+        },
+    );
     let Some(it) = booted else { return };
     suite.check("and does not restart outside of it", || {
         let deadline = Instant::now() + QUIET;
@@ -63,7 +71,11 @@ pub fn automatic(suite: &mut Suite) {
         let Answer::UpdateHistory(entries) = it.call(Call::UpdateHistory) else { panic!("another answer") };
         let approved = entries.iter().find(|entry| entry.stage == LifeStage::Approved);
         let by = approved.and_then(|entry| entry.reason.as_deref());
-        assert_eq!(by, Some("policy automatic"), "who said yes is in the history: {entries:?}");
+        assert_eq!(
+            by,
+            Some("policy automatic; approved by alice"),
+            "who said yes is in the history: {entries:?}"
+        );
     });
     it.kill_power();
 }

@@ -94,7 +94,16 @@ fn publish(release: &release::ReleaseFolder, depot: &Path) {
     tools::run_in(&maker, &ampoule().display().to_string(), &arguments);
 }
 
-fn approve(arguments: &[&str]) -> String {
+/// An officer's key, as the setting `update-officers` has it.
+pub fn alice() -> String {
+    let shown = ["--json", "keys", "show", "keys/alice.key"];
+    let alice = tools::run_in(&maker(), &ampoule().display().to_string(), &shown);
+    let alice: serde_json::Value = serde_json::from_str(&alice).expect("JSON");
+    alice["verifier"].as_str().expect("a key").to_owned()
+}
+
+/// What an officer says, as a signed note.
+pub fn approve(arguments: &[&str]) -> String {
     let note = ["approve", "--reason", "read"].iter().chain(arguments);
     let note: Vec<&str> = note.copied().collect();
     tools::run_in(&maker(), &ampoule().display().to_string(), &note)
@@ -164,13 +173,7 @@ pub fn trust(suite: &mut Suite) {
     let stale_depot = bench.join("stale");
     stale(&depot, &stale_depot);
     let (server, stale_server) = (DepotServer::start(&depot), DepotServer::start(&stale_depot));
-    let alice = tools::run_in(
-        &maker(),
-        &ampoule().display().to_string(),
-        &["--json", "keys", "show", "keys/alice.key"],
-    );
-    let alice: serde_json::Value = serde_json::from_str(&alice).expect("JSON");
-    let alice = alice["verifier"].as_str().expect("a key").to_owned();
+    let alice = alice();
 
     let booted = suite.check("it takes nothing of a depot that nobody vouches for any more", || {
         let it = BootedAppliance::boot(&old, &bench.join("vm"), following(&old, &stale_server));
