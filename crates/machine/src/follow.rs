@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use model::control::{Answer, Call, Event, LifeStage, PatchLife, SlotRole, UpdateStatus};
+use model::control::{Answer, Call, Event, Health, LifeStage, PatchLife, SlotRole, UpdateStatus};
 
 use crate::control::{ControlClient, ControlError};
 
@@ -102,6 +102,25 @@ pub fn follow(
         }
         wait(&mut client, &mut silence, &mut news);
     }
+}
+
+/// Waits until what runs again after a patch that did not stay is healthy: its services have only just been started. Whether it is, in time.
+pub fn wait_healthy(socket: &Path, timeout: Duration) -> bool {
+    let deadline = Instant::now() + timeout;
+    let health = || {
+        let mut client = ControlClient::connect(socket).ok()?.with_timeout(ANSWER);
+        match client.call(Call::Status).ok()? {
+            Answer::Status(status) => Some(status.health),
+            _ => None,
+        }
+    };
+    while health() != Some(Health::Healthy) {
+        if Instant::now() > deadline {
+            return false;
+        }
+        std::thread::sleep(INTERVAL);
+    }
+    true
 }
 
 /// Until the next time to ask. Events that come meanwhile are passed on.

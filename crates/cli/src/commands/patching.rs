@@ -18,6 +18,9 @@ use crate::error::{Failure, Fault};
 use crate::printer::Printer;
 use crate::render::patching as render;
 
+/// How long what runs again after a patch that did not stay, or after a rollback, is waited for until it is healthy.
+const HEALTHY_WAIT: Duration = Duration::from_secs(180);
+
 /// `ampoule updates`
 pub fn updates(args: &UpdatesArgs, printer: &Printer) -> Result<(), Failure> {
     if let Some(UpdatesAction::History(vm)) = &args.action {
@@ -183,6 +186,13 @@ fn go_on(
             printer.passing(&render::activity(now));
         }
     });
+    // What runs again has only just begun to start its services.
+    if let Ok(End { restart_seconds: Some(_), .. }) = &end {
+        printer.passing("it starts its services");
+        if !follow::wait_healthy(&socket, HEALTHY_WAIT) {
+            printer.note("it is not healthy yet; `ampoule status` says why");
+        }
+    }
     printer.clear();
     match end {
         Ok(End { status, reached: true, restart_seconds }) => {
