@@ -126,6 +126,12 @@ pub fn devices() -> Vec<(String, PathBuf)> {
     names.into_iter().map(|name| (name.clone(), Path::new("/dev").join(name))).collect()
 }
 
+/// What is attached, with sizes: another answer than before means that a disk came, went, or has another medium.
+pub fn attached() -> Vec<(String, String)> {
+    let size = |name: &str| fs::read_to_string(format!("/sys/class/block/{name}/size")).unwrap_or_default();
+    devices().into_iter().map(|(name, _)| (size(&name), name)).collect()
+}
+
 fn number(bytes: &[u8]) -> u64 {
     bytes.iter().rev().fold(0, |number, &byte| number << 8 | u64::from(byte))
 }

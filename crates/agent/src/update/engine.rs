@@ -27,6 +27,7 @@ use super::{Choices, Job, Updater, apply, slots, stage, words};
 use crate::init::report::chain;
 use crate::init::snapshots;
 use crate::init::trial::{Mark, RUNTIME_UNITS, TIMER, boot_id, leave_time_limit, trial_seconds};
+use crate::media;
 use crate::units;
 
 pub(crate) use asking::{Planned, memory_available, plan_for, precheck_for};
@@ -86,6 +87,7 @@ pub(crate) fn run(host: &dyn Host, jobs: &Receiver<Job>) {
         failing_since: None,
         unanswered: 0,
         told: Instant::now(),
+        attached: media::attached(),
     };
     if let Some((checked, bytes)) = host.updater().files.as_ref().and_then(Files::checked) {
         let index = release::Index::parse(&bytes, &host.definition().appliance.id(), &checked.channel);
@@ -134,6 +136,8 @@ struct Engine<'a> {
     /// Questions in a row that systemd left without an answer.
     unanswered: u32,
     told: Instant,
+    /// Disks at the last look, where a disk is the depot.
+    attached: Vec<(String, String)>,
 }
 
 impl Engine<'_> {
@@ -229,6 +233,13 @@ impl Engine<'_> {
         let choices = self.host.choices();
         if choices.depot.is_none() {
             return;
+        }
+        if choices.depot.as_deref() == Some(builtin::ATTACHED) {
+            // Who attaches a disk does not wait for hours.
+            let attached = media::attached();
+            if std::mem::replace(&mut self.attached, attached.clone()) != attached {
+                self.next_check = self.next_check.min(Instant::now());
+            }
         }
         if Instant::now() >= self.next_check {
             self.next_check = Instant::now() + with_jitter(CHECK_PERIOD);
