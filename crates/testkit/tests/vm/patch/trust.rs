@@ -1,13 +1,17 @@
 //! An appliance that believes its maker's roles, its ledger and its owner's officers, and a depot that lies to it.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use depot::roles::Signing;
 use keys::stored::StoredKey;
 use machine::RunOptions;
 use model::control::{ApprovalState, Call, LifeStage};
 use release::{Index, index};
+use serde_json::json;
 use testkit::depot::{DepotServer, Fault};
 use testkit::variant::{self, APPLIANCE, CHANNEL, edit};
 use testkit::{Bench, BootedAppliance, Suite, ampoule, tools, workspace};
@@ -160,6 +164,33 @@ fn stale(depot: &Path, place: &Path) {
     }
 }
 
+/// With a place that disks can be attached to while it runs.
+fn attachable(release: &release::ReleaseFolder, monitor: &Path) -> RunOptions {
+    let monitor = format!("unix:{},server=on,wait=off", monitor.display());
+    let extra = ["-device", "pcie-root-port,id=hot,chassis=9", "-qmp", &monitor].map(str::to_owned).to_vec();
+    RunOptions { extra, ..BootedAppliance::patchable(release) }
+}
+
+/// Attaches a disk as hypervisors do, by QEMU's machine protocol.
+fn attach(monitor: &Path, file: &Path) {
+    let mut stream = UnixStream::connect(monitor).expect("a monitor");
+    let mut answers = BufReader::new(stream.try_clone().expect("cloned")).lines();
+    let disk = json!({"driver": "file", "filename": file, "read-only": true});
+    let commands = [
+        json!({"execute": "qmp_capabilities"}),
+        json!({"execute": "blockdev-add", "arguments":
+            {"driver": "raw", "node-name": "brought", "read-only": true, "file": disk}}),
+        json!({"execute": "device_add", "arguments":
+            {"driver": "virtio-blk-pci", "id": "brought", "drive": "brought", "bus": "hot"}}),
+    ];
+    for command in commands {
+        writeln!(stream, "{command}").expect("said");
+        let is_answer = |line: &String| line.contains("\"return\"") || line.contains("\"error\"");
+        let answer = answers.by_ref().map(|line| line.expect("a line")).find(is_answer);
+        assert!(answer.as_ref().is_some_and(|it| it.contains("\"return\"")), "{command}: {answer:?}");
+    }
+}
+
 pub fn trust(suite: &mut Suite) {
     let bench = Bench::new();
     let depot = bench.join("depot");
@@ -253,11 +284,18 @@ pub fn trust(suite: &mut Suite) {
         let bundle = bench.join("november.bundle");
         let (from, to) = (depot.display().to_string(), bundle.display().to_string());
         tools::run_in(&maker(), &ampoule().display().to_string(), &["bundle", &from, "-o", &to]);
-        let brought = Some(bundle);
-        let options = RunOptions { brought, ..BootedAppliance::patchable(&old) };
-        let it = BootedAppliance::boot(&old, &bench.join("vm"), options);
+        let monitor = bench.join("monitor");
+        let it = BootedAppliance::boot(&old, &bench.join("vm"), attachable(&old, &monitor));
         drop((server, stale_server));
         set(&it, "update-depot", model::builtin::ATTACHED);
+        let why = refused(&it, Call::CheckUpdates);
+        assert!(why.contains("no disk with a bundle"), "{why}");
+        attach(&monitor, &bundle);
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while updates(&it).available.is_none() {
+            assert!(Instant::now() < deadline, "nobody looks at a new disk: {:?}", updates(&it));
+            std::thread::sleep(Duration::from_secs(1));
+        }
         let end = apply(&it, "2.0.1", false);
         assert!(end.reached, "{end:?}");
         let why = reason(&it, "2.0.1", LifeStage::Approved);
