@@ -72,6 +72,7 @@ impl Signers {
             signers: &signers,
             now: now(),
             fresh_days: self.fresh_days,
+            signed: None,
         });
         let enter = |record: &[u8]| match &self.ledger {
             Some(ledger) => ledger.enter(record),
@@ -121,7 +122,7 @@ impl Keys {
     }
 
     fn signing<'a>(&'a self, signers: &'a [&'a dyn Sign], fresh_days: u64) -> Signing<'a> {
-        Signing { root: &self.root, signers, now: now(), fresh_days }
+        Signing { root: &self.root, signers, now: now(), fresh_days, signed: None }
     }
 }
 
