@@ -29,7 +29,7 @@ use crate::error::{DepotError, io};
 use crate::folder::{DepotFolder, names_in, read_limited};
 
 /// How long documents are good, in days: what `docs/KEYS.md` tells people.
-const TARGETS_DAYS: u64 = 90;
+pub const TARGETS_DAYS: u64 = 90;
 const SNAPSHOT_DAYS: u64 = 7;
 /// For how many days a depot vouches that it offers the newest, unless its maker says otherwise.
 pub const FRESH_DAYS: u64 = 1;

@@ -7,7 +7,7 @@ use tuf::client::{trust_root, update};
 use tuf::metadata::{Delegation, Root, TargetFile, Targets, TopRole};
 use tuf::repository::{
     Basis, Changes, Complete, Freshness, Partial, Publication, PublishError, Repository, RootChange,
-    SigningError, Stage, Unsigned, root_changes, targets_changes,
+    SigningError, Stage, TargetsChange, Unsigned, root_changes, targets_changes,
 };
 use tuf::{Authority, Key, Limits, RoleName, TargetPath, Time};
 
@@ -384,7 +384,9 @@ fn a_list_goes_from_one_signer_to_the_next_in_any_order() {
     assert_eq!(stage.signed_by().len(), 2);
     basis.check_before(repository.signed_targets(&RoleName::targets())).expect("the list before it");
     let targets = vec![(RoleName::targets(), stage.complete().expect("complete"))];
-    renewed(repository, Changes { roots: vec![], targets }, false).expect("is published");
+    let (repository, _) =
+        renewed(repository, Changes { roots: vec![], targets }, false).expect("is published");
+    assert_eq!(repository.targets(&RoleName::targets()).expect("targets").version, 2);
 }
 
 #[test]
@@ -404,7 +406,8 @@ fn a_list_is_signed_and_published_over_the_root_and_the_list_that_it_was_prepare
     let more = |bytes: &[u8]| Complete::trusted(bytes).expect("a root").sign(&key(2)).expect("signs");
     let root = more(repository.signed_root().bytes());
     assert_ne!(root.bytes(), repository.signed_root().bytes());
-    Partial::read_carried(&bytes, &root).expect("reads");
+    let (stage, _) = Partial::read_carried(&bytes, &root).expect("reads");
+    assert_eq!(stage.body().version, 2);
     let plain = targets_of(repository.root(), Targets::new(NOW));
     let error = Partial::read_carried(plain.bytes(), repository.signed_root()).expect_err("is refused");
     assert!(matches!(error, SigningError::NoBasis), "{error}");
@@ -517,6 +520,8 @@ fn every_change_of_a_list_is_told() {
     );
     assert_eq!(told(None, &old).len(), 3);
     assert_eq!(told(Some(&old), &old.next(NOW.plus_days(9))), Vec::<String>::new());
+    let turned = TargetsChange::Member { name: "a\u{202e}\u{1b}[2J".to_owned() };
+    assert_eq!(turned.to_string(), "the member `a\\u{202e}\\u{1b}[2J` is changed");
     // A key that no role has is a change, too.
     let mut hidden = old.clone();
     hidden

@@ -145,7 +145,9 @@ fn check(found: &Targets, before: u64, expected: Targets, now: Time) -> Result<(
     if *found != expected {
         let mut differences = targets_changes(Some(&expected), found);
         if differences.is_empty() {
-            differences.push(TargetsChange::Member { name: "spec_version".to_owned() });
+            let is_same = found.spec_version == expected.spec_version;
+            let name = if is_same { "basis" } else { "spec_version" };
+            differences.push(TargetsChange::Member { name: name.to_owned() });
         }
         return Err(CarriedError::Other { differences });
     }

@@ -87,6 +87,10 @@ impl Partial<Targets> {
         let basis = Basis::of(&targets).ok_or(SigningError::NoBasis)?;
         // Before its signatures: those of another root's keys would look like a document that was changed.
         basis.check_root(root)?;
+        let (found, before) = (targets.version, basis.before.as_ref().map_or(0, |before| before.version));
+        if found <= before {
+            return Err(SigningError::NotAfter { before, found });
+        }
         let stage = Self::read(bytes, Authority::top_level(root.body(), TopRole::Targets))?;
         Ok((stage, basis))
     }

@@ -102,6 +102,14 @@ pub enum SigningError {
     /// A list that does not say over what it was prepared.
     #[error("it was not prepared to be signed by several people: it does not say over which list")]
     NoBasis,
+    /// A list that would be older than the one it was prepared over.
+    #[error("a list of version {found} does not follow one of version {before}")]
+    NotAfter {
+        /// The version of the list before it.
+        before: u64,
+        /// Its version.
+        found: u64,
+    },
     /// A list for another root.
     #[error("it was prepared for {}, and here is {}", of("root", found), of("root", given))]
     OtherRoot {
@@ -233,9 +241,9 @@ impl<B: Body> Partial<B> {
                 key.is_some_and(|key| key.verifies(&message, &signature.sig))
             });
             if !is_good {
-                return Err(SigningError::StraySignature {
-                    keyid: signature.keyid.chars().take(64).collect(),
-                });
+                // It is a stranger's text, and is shown.
+                let keyid = signature.keyid.chars().take(64).flat_map(char::escape_debug).collect();
+                return Err(SigningError::StraySignature { keyid });
             }
         }
         Ok(Self { body, document, authority }.stage())

@@ -107,15 +107,20 @@ fn role_changes(before: Option<&Delegations>, after: Option<&Delegations>, chang
 }
 
 impl fmt::Display for TargetsChange {
+    /// Names are a stranger's: what a terminal would obey is escaped.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Added { path, .. } => write!(f, "`{path}` is added"),
-            Self::Removed { path, .. } => write!(f, "`{path}` is taken away"),
-            Self::Changed { path, .. } => write!(f, "`{path}` is listed with something else"),
-            Self::RoleAdded { role } => write!(f, "the role `{role}` is added"),
-            Self::RoleRemoved { role } => write!(f, "the role `{role}` is taken away"),
-            Self::RoleChanged { role } => write!(f, "the role `{role}` is changed"),
-            Self::Member { name } => write!(f, "the member `{name}` is changed"),
+            Self::Added { path, .. } => write!(f, "`{}` is added", path.escape_debug()),
+            Self::Removed { path, .. } => write!(f, "`{}` is taken away", path.escape_debug()),
+            Self::Changed { path, .. } => {
+                write!(f, "`{}` is listed with something else", path.escape_debug())
+            }
+            Self::RoleAdded { role } => write!(f, "the role `{}` is added", role.as_str().escape_debug()),
+            Self::RoleRemoved { role } => {
+                write!(f, "the role `{}` is taken away", role.as_str().escape_debug())
+            }
+            Self::RoleChanged { role } => write!(f, "the role `{}` is changed", role.as_str().escape_debug()),
+            Self::Member { name } => write!(f, "the member `{}` is changed", name.escape_debug()),
         }
     }
 }
