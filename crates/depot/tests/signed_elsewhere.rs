@@ -23,6 +23,9 @@ use common::{APPLIANCE, Bench, Copies, NOW, request};
 
 const DAY: u64 = 24 * 3600;
 
+/// What somebody makes of a list.
+type Change<'a> = &'a dyn Fn(&mut Targets);
+
 /// A maker of three people, two of whom it takes, and a depot with 1.0.0 that they published together.
 struct Group {
     bench: Bench,
@@ -263,7 +266,7 @@ fn law_2_a_list_says_what_was_asked_for_and_nothing_else() {
     };
     let file = group.prepared(&release);
     let clean = fs::read(&file).expect("reads");
-    let cases: [(&str, &dyn Fn(&mut Targets)); 8] = [
+    let cases: [(&str, Change); 8] = [
         ("`ampoule-examples/lamp/stable/6.6.6.json` is added", &add),
         ("`ampoule-examples/lamp/stable/1.0.0.json` is taken away", &|targets| {
             targets.targets.remove(&path("1.0.0"));
