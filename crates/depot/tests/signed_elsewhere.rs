@@ -515,3 +515,22 @@ fn a_first_list_is_prepared_for_an_empty_depot() {
     publish(&depot, &wanted, &Copies::default(), &|_, _| ()).expect("published");
     assert!(depot::roles::has_roles(&depot));
 }
+
+#[test]
+fn a_list_that_nothing_is_added_to_is_signed_anew_before_its_time_is_over() {
+    let group = Group::new();
+    let (depot, root) = (group.bench.depot(), group.bench.path("1.root.json"));
+    fs::write(&root, &group.root).expect("writes");
+    let later = NOW + 80 * DAY;
+    let online: [&dyn Sign; 1] = [&group.online];
+    let list = Signing { now: later, ..group.signing(&[], None) }.prepare_follow(&depot, &root);
+    let list = group.carry(list.expect("prepared"));
+    group.sign(&list, 0);
+    group.sign(&list, 2);
+    let signing = Signing { now: later, ..group.signing(&online, Some(&list)) };
+    signing.follow(&depot, &root).expect("signed anew");
+    let list = fs::read(group.document("2.targets.json")).expect("reads");
+    let list: Targets = Document::parse(&list).expect("one").body().expect("a list");
+    assert_eq!((list.expires, list.targets.len()), (Time(later).plus_days(90), 1));
+    assert!(!group.document("2.root.json").exists());
+}
