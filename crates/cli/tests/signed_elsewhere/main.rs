@@ -213,6 +213,10 @@ fn who_signs_is_not_led_to_sign_something_else() {
         said.code == 2 && said.err.contains("1.0.1 is added") && said.err.contains("nobody is there"),
         "{said:?}"
     );
+    let said = group.say(
+        "-q keys targets sign list.json --root 1.root.json --after depot/tuf/1.targets.json --key keys/ben.key",
+    );
+    assert!(said.code == 2 && said.err.contains("1.0.1 is added"), "quiet is not blind: {said:?}");
     // A release that is another one, one that the list says nothing new of, and one that it does not name.
     group.0.release_of("1.0.1", 7, &[]);
     group.refused(

@@ -95,7 +95,7 @@ fn sign(args: &SignRootArgs, printer: &Printer) -> Result<(), Failure> {
     let stage = read_stage(&args.file, before.as_ref())?;
     if !args.yes {
         // What is signed is read by a person, every time.
-        printer.note(&render::keys::root(&stage, before.as_ref()));
+        printer.question(&render::keys::root(&stage, before.as_ref()));
         confirm("root")?;
     }
     let signer = signer(&args.key, &args.passphrase)?;

@@ -87,7 +87,7 @@ fn sign(args: &SignTargetsArgs, printer: &Printer) -> Result<(), Failure> {
     };
     if !args.yes {
         // What is signed is read by a person, every time.
-        printer.note(&targets::list(&shown));
+        printer.question(&targets::list(&shown));
         confirm("list")?;
     }
     let signer = signer(&args.key, &args.passphrase)?;
