@@ -20,10 +20,10 @@ mod verify;
 
 pub use bulletin::{BulletinArgs, DiffArgs, EvidenceArgs, ExplainArgs};
 pub use bundle::{BundleArgs, ImportArgs};
-pub use depot::{DepotAction, DepotArgs, ReleaseArgs};
+pub use depot::{DepotAction, DepotArgs, FollowArgs, ReleaseArgs, RemoveArgs};
 pub use keys::{
     KeyRef, KeysAction, KeysArgs, NewKeyArgs, NewRootArgs, NextRootArgs, PassphraseArgs, RootAction,
-    RootWritingArgs, SignRootArgs,
+    RootWritingArgs, SignRootArgs, SignTargetsArgs, TargetsAction,
 };
 pub use ledger::{KeyArgs, LedgerAction, LedgerArgs};
 pub use mirror::MirrorArgs;
@@ -34,7 +34,7 @@ pub use patching::{
     UpdatesArgs,
 };
 pub use settings::{Change, ChangeValue, SettingsAction, SettingsArgs};
-pub use signing::{ApproveArgs, AuditArgs, RolesArgs, SigningArgs, WordChoice};
+pub use signing::{ApproveArgs, AuditArgs, ElsewhereArgs, RolesArgs, SigningArgs, WordChoice};
 pub use test::TestArgs;
 pub use verify::VerifyArgs;
 
@@ -88,7 +88,7 @@ pub enum Command {
     Build(BuildArgs),
     /// Publish a release in a depot, with patches from earlier ones
     #[command(
-        after_help = "Examples:\n  ampoule release out/lamp --depot depot --notes 'Security fixes of May'\n  ampoule release out/lamp --depot depot --channel testing --from out/lamp-1.0.0"
+        after_help = "Examples:\n  ampoule release out/lamp --depot depot --notes 'Security fixes of May'\n  ampoule release out/lamp --depot depot --channel testing --from out/lamp-1.0.0\n  ampoule release out/lamp --depot depot --root 1.root.json --prepare list.json\n  ampoule release out/lamp --depot depot --root 1.root.json --signed list.json --key online.key"
     )]
     Release(ReleaseArgs),
     /// Show, check, serve, mirror or clean a depot

@@ -59,9 +59,17 @@ impl Printer {
 
     /// One line about what happened or goes on.
     pub fn note(&self, line: &str) {
-        if self.is_quiet {
-            return;
+        if !self.is_quiet {
+            self.line(line);
         }
+    }
+
+    /// What a person is asked about. Also when all else is left out: nobody agrees to what is not shown.
+    pub fn question(&self, text: &str) {
+        self.line(text);
+    }
+
+    fn line(&self, line: &str) {
         let bar = self.bar.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         match (&*bar, self.mode) {
             (_, Mode::Jsonl) => eprintln!("{}", json!({"kind": "note", "text": line})),

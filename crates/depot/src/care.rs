@@ -13,7 +13,7 @@ use crate::error::{DepotError, io};
 use crate::folder::{DepotFolder, OBJECTS, names_in};
 use crate::intake::{Intake, object_of};
 use crate::mirror::{ROOM, Room};
-use crate::roles::Signing;
+use crate::roles::{Prepared, Signing};
 
 /// Something wrong with a depot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -98,13 +98,7 @@ pub fn remove(
     signing: Option<&Signing<'_>>,
 ) -> Result<(), DepotError> {
     let intake = Intake::begin(depot)?;
-    let no_version = || DepotError::NoVersion {
-        appliance: appliance.to_owned(),
-        channel: channel.to_owned(),
-        version: version.to_owned(),
-    };
-    let mut index = depot.index(appliance, channel)?.ok_or_else(no_version)?;
-    let at = index.releases.iter().position(|entry| entry.version == version).ok_or_else(no_version)?;
+    let (mut index, at) = place_of(depot, appliance, channel, version)?;
     let removed = index.releases.remove(at).id();
     for release in &mut index.releases {
         release.patches.retain(|patch| patch.from != Some(removed));
@@ -115,6 +109,35 @@ pub fn remove(
         Some(signing) => signing.withdraw(depot, appliance, channel, version),
         None => Ok(()),
     })
+}
+
+/// Makes the list that taking a release back takes, for its signers. Nothing is published.
+pub fn prepare_removal(
+    depot: &DepotFolder,
+    appliance: &str,
+    channel: &str,
+    version: &str,
+    signing: &Signing<'_>,
+) -> Result<Prepared, DepotError> {
+    place_of(depot, appliance, channel, version)?;
+    signing.prepare_withdrawal(depot, appliance, channel, version)
+}
+
+/// The index of a channel, and where in it a version is.
+fn place_of(
+    depot: &DepotFolder,
+    appliance: &str,
+    channel: &str,
+    version: &str,
+) -> Result<(Index, usize), DepotError> {
+    let no_version = || DepotError::NoVersion {
+        appliance: appliance.to_owned(),
+        channel: channel.to_owned(),
+        version: version.to_owned(),
+    };
+    let index = depot.index(appliance, channel)?.ok_or_else(no_version)?;
+    let at = index.releases.iter().position(|entry| entry.version == version).ok_or_else(no_version)?;
+    Ok((index, at))
 }
 
 /// Removes objects nobody refers to, and what waits of a mirror that broke off. Returns the objects.

@@ -19,7 +19,7 @@ use release::{ReleaseFolder, ReleaseId, Statement, names};
 use crate::error::{DepotError, io};
 use crate::folder::DepotFolder;
 use crate::intake::Intake;
-use crate::roles::{self, Listed, Signing};
+use crate::roles::{self, Listed, Prepared, RolesError, Signing};
 use crate::ways::{ImageFiles, Recipe, Ways};
 
 /// Longest definition in a release folder. Stops a folder from elsewhere from filling memory.
@@ -128,6 +128,10 @@ pub fn publish(
         return Ok(Summary { published: there.published(), entry, is_old: true, serial });
     }
     let earlier = earlier(&index, request, &appliance)?;
+    if let Some(signing) = request.signing.filter(|signing| signing.signed.is_some()) {
+        // Before hours of patches: what was signed elsewhere has to be what is asked for. It is read again when its turn comes.
+        signing.list(depot, request.channel, &statement, &request.security_only_from)?;
+    }
 
     let object = intake.write(&statement.to_bytes())?;
     debug_assert_eq!(object.sha256, statement.id().0);
@@ -170,6 +174,24 @@ pub fn publish(
         _ => Ok(()),
     })?;
     Ok(Summary { published: logged.published(), entry, is_old: false, serial })
+}
+
+/// Makes the list that publishing the release takes, for its signers: everything is checked that can be, and nothing is published or logged.
+pub fn prepare(depot: &DepotFolder, request: &Request<'_>) -> Result<Prepared, DepotError> {
+    let Some(signing) = &request.signing else {
+        return Err(DepotError::Unsigned { what: "a list is prepared for signers, and no root names them" });
+    };
+    let release = ReleaseFolder::open(request.release)?;
+    release.check_digests(|_| ())?;
+    let (statement, _) = statement_of(&release)?;
+    let appliance = statement.identity.id();
+    let index = depot.index(&appliance, request.channel)?;
+    let index = index.unwrap_or_else(|| Index::new(appliance.clone(), request.channel.to_owned()));
+    if check_place(&index, &statement)?.is_some() {
+        return Err(RolesError::NothingToSign.into());
+    }
+    earlier(&index, request, &appliance)?;
+    signing.prepare_list(depot, request.channel, &statement, &request.security_only_from)
 }
 
 /// The statement, signed and logged, and what the roles are about to say.

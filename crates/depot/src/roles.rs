@@ -1,28 +1,35 @@
 //! The maker's roles in a depot: which releases their documents list (TUF, in `tuf/`).
 
+mod carried;
+mod change;
+
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use keys::Sign;
-use release::ReleaseId;
 use release::stages::Signatures;
 use release::statement::Statement;
-use release::trust::{FOLDER, SECURITY_ONLY_FROM, TrustError, target_path};
-use serde_json::{Map, Value};
+use release::trust::{FOLDER, TrustError, target_path};
+use release::{Listing, ReleaseId};
+use serde_json::Value;
 use tuf::client::{SNAPSHOT, TIMESTAMP};
-use tuf::metadata::{TargetFile, Targets, TopRole};
+use tuf::metadata::{Root, Targets, TopRole};
 use tuf::repository::{
-    Changes, Complete, Freshness, Publication, PublishError, Repository, SigningError, Unsigned,
+    Changes, Complete, Freshness, Partial, Publication, PublishError, Repository, SigningError, Stage,
+    Unsigned,
 };
 use tuf::store::FolderStore;
 use tuf::{Key, RoleName, Time};
+
+pub use carried::{CarriedError, Prepared};
+use change::ListChange;
 
 use crate::error::{DepotError, io};
 use crate::folder::{DepotFolder, names_in, read_limited};
 
 /// How long documents are good, in days: what `docs/KEYS.md` tells people.
-const TARGETS_DAYS: u64 = 90;
+pub const TARGETS_DAYS: u64 = 90;
 const SNAPSHOT_DAYS: u64 = 7;
 /// For how many days a depot vouches that it offers the newest, unless its maker says otherwise.
 pub const FRESH_DAYS: u64 = 1;
@@ -41,6 +48,8 @@ pub struct Signing<'a> {
     /// For how many days the timestamp is good, and the snapshot at least: [`FRESH_DAYS`], or more for depots that are carried to
     /// places without a network.
     pub fresh_days: u64,
+    /// The list, prepared and signed elsewhere: it takes the place of the targets role's keys.
+    pub signed: Option<&'a Path>,
 }
 
 /// The roles' documents could not be made.
@@ -55,6 +64,18 @@ pub enum RolesError {
     /// A name.
     #[error(transparent)]
     Name(Box<TrustError>),
+    /// A list that was signed elsewhere.
+    #[error("`{path}` can not be published")]
+    Carried {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: CarriedError,
+    },
+    /// The list is as it would be.
+    #[error("the list that is there says so already: there is nothing to sign")]
+    NothingToSign,
     /// The roles list something else under this version.
     #[error("the roles sign another statement of {version} already")]
     OtherStatement {
@@ -147,10 +168,9 @@ fn listed(bytes: &[u8]) -> Vec<(String, u64)> {
     meta.into_iter().filter_map(version).filter(|(name, _)| !name.contains(['/', '\\', '\0'])).collect()
 }
 
-fn store(depot: &DepotFolder) -> Result<FolderStore, DepotError> {
-    let folder = depot.path().join(FOLDER);
-    fs::create_dir_all(&folder).map_err(io("create", &folder))?;
-    Ok(FolderStore::new(folder))
+/// The documents in a depot, whether it has any or not.
+fn store(depot: &DepotFolder) -> FolderStore {
+    FolderStore::new(depot.path().join(FOLDER))
 }
 
 fn publishing(source: PublishError) -> RolesError {
@@ -158,7 +178,7 @@ fn publishing(source: PublishError) -> RolesError {
 }
 
 impl Signing<'_> {
-    /// Signs the next targets document, which lists one statement more. Nothing is written.
+    /// The next list, of one statement more, signed. Nothing is written.
     pub fn list(
         &self,
         depot: &DepotFolder,
@@ -166,36 +186,23 @@ impl Signing<'_> {
         statement: &Statement,
         security_only_from: &[ReleaseId],
     ) -> Result<Listed, DepotError> {
-        let repository = Repository::read(&store(depot)?, self.root).map_err(publishing)?;
-        let identity = &statement.identity;
-        let path = target_path(&identity.id(), channel, &identity.version)
-            .map_err(|error| RolesError::Name(Box::new(error)))?;
-        let mut custom: Map<String, Value> = [
-            ("version", identity.version.clone()),
-            ("root-hash", statement.image.root_hash.to_string()),
-            ("state-format", statement.state_format.current.to_string()),
-        ]
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), Value::String(value)))
-        .collect();
-        let from = security_only_from.iter().map(|release| Value::String(release.to_string())).collect();
-        custom.insert(SECURITY_ONLY_FROM.to_owned(), Value::Array(from));
-        let file = TargetFile::of(&statement.to_bytes()).with_custom(custom);
-        let before = repository.targets(&RoleName::targets());
-        if let Some(known) = before.and_then(|targets| targets.targets.get(path.as_str())) {
-            if (known.length, &known.hashes) != (file.length, &file.hashes) {
-                return Err(RolesError::OtherStatement { version: identity.version.clone() }.into());
-            }
-            // A run that broke off after its documents were written.
-            return Ok(Listed { repository, targets: None });
-        }
-        let expires = Time(self.now).plus_days(TARGETS_DAYS);
-        let next = before.map_or_else(|| Targets::new(expires), |targets| targets.next(expires));
-        let signers = self.of(repository.root(), TopRole::Targets);
-        let targets = Unsigned::top_level(repository.root(), next.with_target(&path, file))
-            .sign_by(&signers)
-            .map_err(RolesError::Signing)?;
-        Ok(Listed { repository, targets: Some(targets) })
+        let repository = self.read(depot)?;
+        let change = ListChange::Add(Listing::of(statement, channel, security_only_from));
+        let targets = self.signed_list(&repository, repository.signed_root(), &change)?;
+        Ok(Listed { repository, targets })
+    }
+
+    /// The same, to be signed elsewhere.
+    pub fn prepare_list(
+        &self,
+        depot: &DepotFolder,
+        channel: &str,
+        statement: &Statement,
+        security_only_from: &[ReleaseId],
+    ) -> Result<Prepared, DepotError> {
+        let repository = self.read(depot)?;
+        let change = ListChange::Add(Listing::of(statement, channel, security_only_from));
+        self.prepare(&repository, repository.signed_root(), &change)
     }
 
     /// Signs and publishes a list without a release: no appliance takes it any more, also one that still finds it elsewhere. One that is not
@@ -207,19 +214,25 @@ impl Signing<'_> {
         channel: &str,
         version: &str,
     ) -> Result<(), DepotError> {
-        let repository = Repository::read(&store(depot)?, self.root).map_err(publishing)?;
-        let path =
-            target_path(appliance, channel, version).map_err(|error| RolesError::Name(Box::new(error)))?;
-        let before = repository.targets(&RoleName::targets());
-        let Some(before) = before.filter(|targets| targets.targets.contains_key(path.as_str())) else {
+        let repository = self.read(depot)?;
+        let change = withdrawal(appliance, channel, version)?;
+        let Some(targets) = self.signed_list(&repository, repository.signed_root(), &change)? else {
             return Ok(());
         };
-        let next = before.next(Time(self.now).plus_days(TARGETS_DAYS)).without_target(&path);
-        let signers = self.of(repository.root(), TopRole::Targets);
-        let targets =
-            Unsigned::top_level(repository.root(), next).sign_by(&signers).map_err(RolesError::Signing)?;
         let targets = vec![(RoleName::targets(), targets)];
         self.renew(depot, repository, Changes { roots: Vec::new(), targets }, false)
+    }
+
+    /// The same, to be signed elsewhere.
+    pub fn prepare_withdrawal(
+        &self,
+        depot: &DepotFolder,
+        appliance: &str,
+        channel: &str,
+        version: &str,
+    ) -> Result<Prepared, DepotError> {
+        let repository = self.read(depot)?;
+        self.prepare(&repository, repository.signed_root(), &withdrawal(appliance, channel, version)?)
     }
 
     /// Writes what was listed, with a snapshot and a timestamp of it.
@@ -231,27 +244,57 @@ impl Signing<'_> {
 
     /// Vouches anew that what is there is the newest: a new timestamp, and a new snapshot. To be done each day.
     pub fn refresh(&self, depot: &DepotFolder) -> Result<(), DepotError> {
-        let repository = Repository::read(&store(depot)?, self.root).map_err(publishing)?;
+        let repository = self.read(depot)?;
         self.renew(depot, repository, Changes { roots: Vec::new(), targets: Vec::new() }, true)
     }
 
-    /// Publishes a root that follows the newest one. `targets` keys that changed sign the list again.
+    /// Publishes a root that follows the newest one, and the list signed again: its keys may have changed. One that is there already, because a
+    /// run broke off, is gone on with.
     pub fn follow(&self, depot: &DepotFolder, root: &Path) -> Result<(), DepotError> {
-        let bytes = fs::read(root).map_err(io("read", root))?;
-        let repository = Repository::read(&store(depot)?, self.root).map_err(publishing)?;
-        let root = tuf::repository::Partial::read_root(&bytes, Some(repository.root()))
-            .and_then(tuf::repository::Stage::complete)
-            .map_err(RolesError::Signing)?;
-        let expires = Time(self.now).plus_days(TARGETS_DAYS);
+        let repository = self.read(depot)?;
+        let root = next_root(&repository, root)?;
         let mut targets = Vec::new();
-        if let Some(before) = repository.targets(&RoleName::targets()) {
-            let signers = self.of(root.body(), TopRole::Targets);
-            let signed = Unsigned::top_level(root.body(), before.next(expires))
-                .sign_by(&signers)
-                .map_err(RolesError::Signing)?;
-            targets.push((RoleName::targets(), signed));
+        if repository.targets(&RoleName::targets()).is_some() {
+            let signed = self.signed_list(&repository, &root, &ListChange::Again)?;
+            targets.extend(signed.map(|signed| (RoleName::targets(), signed)));
         }
-        self.renew(depot, repository, Changes { roots: vec![root], targets }, true)
+        let is_there = root.body().version == repository.root().version;
+        let roots = if is_there { Vec::new() } else { vec![root] };
+        self.renew(depot, repository, Changes { roots, targets }, true)
+    }
+
+    /// The list for a root that follows, to be signed elsewhere by the keys that this root names.
+    pub fn prepare_follow(&self, depot: &DepotFolder, root: &Path) -> Result<Prepared, DepotError> {
+        let repository = self.read(depot)?;
+        let root = next_root(&repository, root)?;
+        if repository.targets(&RoleName::targets()).is_none() {
+            return Err(publishing(PublishError::NoTargets).into());
+        }
+        self.prepare(&repository, &root, &ListChange::Again)
+    }
+
+    fn read(&self, depot: &DepotFolder) -> Result<Repository, DepotError> {
+        Ok(Repository::read(&store(depot), self.root).map_err(publishing)?)
+    }
+
+    /// The next list with all signatures that it takes: made here with the keys at hand, or brought from elsewhere. `None`: the list that is there
+    /// is the one.
+    fn signed_list(
+        &self,
+        repository: &Repository,
+        root: &Complete<Root>,
+        change: &ListChange,
+    ) -> Result<Option<Complete<Targets>>, DepotError> {
+        if let Some(path) = self.signed {
+            return carried::read(path, repository, root, change, Time(self.now));
+        }
+        if !change.takes_signing(repository.targets(&RoleName::targets()))? {
+            return Ok(None);
+        }
+        let next = change.next(repository, Time(self.now).plus_days(TARGETS_DAYS))?;
+        let signers = self.of(root.body(), TopRole::Targets);
+        let signed = Unsigned::top_level(root.body(), next).sign_by(&signers);
+        Ok(Some(signed.map_err(RolesError::Signing)?))
     }
 
     fn renew(
@@ -273,13 +316,32 @@ impl Signing<'_> {
             renew_snapshot,
         };
         let (_, publication): (_, Publication) = repository.renew(changes, freshness).map_err(publishing)?;
-        Ok(publication.write(&mut store(depot)?).map_err(publishing)?)
+        let mut store = store(depot);
+        fs::create_dir_all(store.path()).map_err(io("create", store.path()))?;
+        Ok(publication.write(&mut store).map_err(publishing)?)
     }
 
     /// Those of the keys that a role names.
-    fn of(&self, root: &tuf::metadata::Root, role: TopRole) -> Vec<&dyn Sign> {
+    fn of(&self, root: &Root, role: TopRole) -> Vec<&dyn Sign> {
         let ids = &root.role(role).keyids;
         let signs = |signer: &&&dyn Sign| ids.contains(&Key::ed25519(signer.public()).id());
         self.signers.iter().filter(signs).copied().collect()
     }
+}
+
+/// The root in a file: it follows the newest one, or is it.
+fn next_root(repository: &Repository, path: &Path) -> Result<Complete<Root>, DepotError> {
+    let bytes = read_limited(path, tuf::Limits::DEFAULT.root)?;
+    if let Ok(root) = Complete::trusted(&bytes)
+        && root.origin() == repository.signed_root().origin()
+    {
+        return Ok(repository.signed_root().clone());
+    }
+    let root = Partial::read_root(&bytes, Some(repository.root())).and_then(Stage::complete);
+    Ok(root.map_err(RolesError::Signing)?)
+}
+
+fn withdrawal(appliance: &str, channel: &str, version: &str) -> Result<ListChange, RolesError> {
+    let path = target_path(appliance, channel, version).map_err(|error| RolesError::Name(Box::new(error)))?;
+    Ok(ListChange::Withdraw(path))
 }

@@ -146,8 +146,13 @@ fn a_new_root_and_a_new_timestamp_are_followed_and_what_is_older_is_refused() {
     refused(at(later), "expired");
     assert_eq!(carried.shown(), before);
     let online: [&dyn Sign; 1] = [&carried.maker.online];
-    let signing =
-        depot::roles::Signing { root: &carried.maker.root, signers: &online, now: later, fresh_days: 1 };
+    let signing = depot::roles::Signing {
+        root: &carried.maker.root,
+        signers: &online,
+        now: later,
+        fresh_days: 1,
+        signed: None,
+    };
     signing.refresh(&depot).expect("refreshed");
     assert_eq!(at(later).expect("fresh again").fresh_until, Some(later + DAY));
     let refreshed = fs::read(roles.join("timestamp.json")).expect("reads");

@@ -81,7 +81,7 @@ fn law_2_what_its_maker_withdrew_is_taken_from_nowhere() {
     // Somebody keeps the index of before.
     let (kept, files) = (bench.index(), bench.files());
     let withdraw = |signers: &[&dyn Sign]| {
-        let signing = Signing { root: &maker.root, signers, now: NOW, fresh_days: 1 };
+        let signing = Signing { root: &maker.root, signers, now: NOW, fresh_days: 1, signed: None };
         care::remove(&bench.depot(), APPLIANCE, "stable", "1.0.1", NOW, Some(&signing))
     };
     withdraw(&signers[1..]).expect_err("the key of freshness alone decides nothing");
@@ -188,7 +188,7 @@ fn a_depot_is_fresh_again_after_a_refresh_with_the_online_key_alone() {
     let mut files = Files(bench.path("depot"));
     assert!(update(&mut store, &mut files, Limits::DEFAULT, Time(later)).is_err(), "it is expired");
     let online: [&dyn Sign; 1] = [&maker.online];
-    let signing = Signing { root: &maker.root, signers: &online, now: later, fresh_days: 1 };
+    let signing = Signing { root: &maker.root, signers: &online, now: later, fresh_days: 1, signed: None };
     signing.refresh(&bench.depot()).expect("renewed");
     with_client(&maker, &bench.depot(), later, |client| {
         assert_eq!(trust::signed(client, &bench.index()).expect("fresh").releases.len(), 1);

@@ -16,6 +16,7 @@ use crate::time::Time;
 
 pub use root::{ImpossibleRoot, RoleKeys, Root, RootRoles};
 pub use snapshot::{MetaFile, Snapshot, Timestamp};
+pub(crate) use targets::BASIS;
 pub use targets::{Delegation, Delegations, TargetFile, Targets};
 
 /// The version of the specification that documents of ours are written by.

@@ -6,8 +6,8 @@ use keys::{PublicKey, SecretKey, Sign, SignError, Signature};
 use tuf::client::{trust_root, update};
 use tuf::metadata::{Delegation, Root, TargetFile, Targets, TopRole};
 use tuf::repository::{
-    Changes, Complete, Freshness, Partial, Publication, PublishError, Repository, RootChange, SigningError,
-    Stage, Unsigned, root_changes,
+    Basis, Changes, Complete, Freshness, Partial, Publication, PublishError, Repository, RootChange,
+    SigningError, Stage, TargetsChange, Unsigned, root_changes, targets_changes,
 };
 use tuf::{Authority, Key, Limits, RoleName, TargetPath, Time};
 
@@ -359,4 +359,176 @@ fn a_person_alone_can_be_a_maker() {
     assert_eq!(updated.find(&path).expect("finds").role, shop);
     assert_eq!(updated.fresh_until(), NOW.plus_days(1));
     assert!(Authority::delegated(updated.targets(), "targets", "acme.bank").is_none());
+}
+
+/// The list that follows, as it is carried to its signers.
+fn carried(repository: &Repository) -> Vec<u8> {
+    let before = repository.signed_targets(&RoleName::targets()).expect("a list");
+    let targets = before.body().next(NOW.plus_days(90));
+    let targets = targets.with_target(&TargetPath::new("a").expect("a path"), TargetFile::of(b"a"));
+    Unsigned::carried(repository.signed_root(), Some(before), targets).into_partial().bytes().to_vec()
+}
+
+#[test]
+fn a_list_goes_from_one_signer_to_the_next_in_any_order() {
+    let (repository, _) = published();
+    let root = repository.signed_root();
+    let signed = |signers: [u8; 2]| {
+        signers.into_iter().fold(carried(&repository), |bytes, number| {
+            let (stage, _) = Partial::read_carried(&bytes, root).expect("reads");
+            stage.sign(&key(number)).expect("signs").bytes().to_vec()
+        })
+    };
+    assert_eq!(signed([0, 2]), signed([2, 0]));
+    let (stage, basis) = Partial::read_carried(&signed([0, 2]), root).expect("reads");
+    assert_eq!(stage.signed_by().len(), 2);
+    basis.check_before(repository.signed_targets(&RoleName::targets())).expect("the list before it");
+    let targets = vec![(RoleName::targets(), stage.complete().expect("complete"))];
+    let (repository, _) =
+        renewed(repository, Changes { roots: vec![], targets }, false).expect("is published");
+    assert_eq!(repository.targets(&RoleName::targets()).expect("targets").version, 2);
+}
+
+#[test]
+fn a_list_is_signed_and_published_over_the_root_and_the_list_that_it_was_prepared_over_only() {
+    let (repository, _) = published();
+    let bytes = carried(&repository);
+    // Of the same keys and thresholds, and yet another root.
+    let other = Root { expires: NOW.plus_days(9), ..shared_root() };
+    let other = Unsigned::root(None, other).expect("follows").sign_by(&[&key(0), &key(1)]).expect("signs");
+    let error = Partial::read_carried(&bytes, &other).expect_err("is refused");
+    assert!(matches!(error, SigningError::OtherRoot { .. }), "{error}");
+    assert!(error.to_string().starts_with("it was prepared for root version 1 ("), "{error}");
+    let (_, basis) = Partial::read_carried(&bytes, repository.signed_root()).expect("reads");
+    let error = basis.check_before(None).expect_err("is refused");
+    assert!(error.to_string().ends_with("and here is no list"), "{error}");
+    // One signature more makes no other list and no other root of it.
+    let more = |bytes: &[u8]| Complete::trusted(bytes).expect("a root").sign(&key(2)).expect("signs");
+    let root = more(repository.signed_root().bytes());
+    assert_ne!(root.bytes(), repository.signed_root().bytes());
+    let (stage, _) = Partial::read_carried(&bytes, &root).expect("reads");
+    assert_eq!(stage.body().version, 2);
+    let plain = targets_of(repository.root(), Targets::new(NOW));
+    let error = Partial::read_carried(plain.bytes(), repository.signed_root()).expect_err("is refused");
+    assert!(matches!(error, SigningError::NoBasis), "{error}");
+}
+
+#[test]
+fn what_a_list_was_prepared_over_is_not_said_by_the_one_after_it() {
+    let (repository, _) = published();
+    let (stage, _) = Partial::read_carried(&carried(&repository), repository.signed_root()).expect("reads");
+    assert!(Basis::of(stage.body()).is_some());
+    assert_eq!(Basis::of(&stage.body().next(NOW)), None);
+}
+
+#[test]
+fn a_run_that_breaks_off_anywhere_is_followed_by_one_that_does_not() {
+    let (repository, before) = published();
+    let changes = next_targets(&repository);
+    let (_, publication) = renewed(repository, changes.clone(), false).expect("renews");
+    let names: Vec<&str> = publication.files().map(|(name, _)| name).collect();
+    assert_eq!(names, ["2.targets.json", "2.snapshot.json", "timestamp.json"]);
+    for written in 0..names.len() {
+        let mut left = before.clone();
+        left.extend(publication.files().take(written).map(|(name, bytes)| (name.to_owned(), bytes.to_vec())));
+        // The same document once more, and another one.
+        let repository = Repository::read(&left, signed_root().bytes()).expect("reads");
+        let other = repository.targets(&RoleName::targets()).expect("targets").next(NOW.plus_days(80));
+        let other = Targets { version: repository.next_version(&RoleName::targets()), ..other };
+        let other = vec![(RoleName::targets(), targets_of(repository.root(), other))];
+        for changes in [changes.clone(), Changes { roots: vec![], targets: other }] {
+            let freshness = Freshness {
+                snapshot: &[&key(3)],
+                timestamp: &[&key(4)],
+                // A little later.
+                snapshot_expires: NOW.plus_days(8),
+                timestamp_expires: NOW.plus_days(2),
+                renew_snapshot: false,
+            };
+            let (_, publication) = repository.clone().renew(changes, freshness).expect("renews");
+            let mut files = left.clone();
+            publication.write(&mut files).expect("writes");
+            assert!(client_sees(&files).expect("updates") >= 2);
+        }
+    }
+}
+
+#[test]
+fn a_root_that_a_broken_run_left_alone_does_not_lock_its_maker_out() {
+    let (repository, before) = published();
+    // Other keys for everything but roots: nothing that is there is signed with them.
+    let root = repository.root();
+    let mut next = root.next(root.expires).without_key(TopRole::Targets, &Key::ed25519(key(2).public()).id());
+    for role in [TopRole::Snapshot, TopRole::Timestamp] {
+        let old = next.role(role).keyids[0].clone();
+        next = next.with_key(role, key(7).public()).without_key(role, &old);
+    }
+    let next =
+        Unsigned::root(Some(root), next).expect("follows").sign_by(&[&key(0), &key(1)]).expect("signs");
+    let mut files = before;
+    files.insert("2.root.json".to_owned(), next.bytes().to_vec());
+    assert!(client_sees(&files).is_err());
+    let repository = Repository::read(&files, signed_root().bytes()).expect("reads");
+    assert_eq!(repository.root().version, 2);
+    let online = key(7);
+    let signers: [&dyn Sign; 1] = [&online];
+    let freshness = |renew_snapshot| Freshness {
+        snapshot: &signers,
+        timestamp: &signers,
+        snapshot_expires: NOW.plus_days(7),
+        timestamp_expires: NOW.plus_days(1),
+        renew_snapshot,
+    };
+    let error = repository.clone().renew(Changes::default(), freshness(true)).expect_err("is refused");
+    assert_eq!(error.to_string(), "`targets` has to be signed again: its keys changed");
+    let targets = repository.targets(&RoleName::targets()).expect("targets").next(NOW.plus_days(90));
+    let targets = Unsigned::top_level(next.body(), targets).sign_by(&[&key(0), &key(1)]).expect("signs");
+    let changes = Changes { roots: vec![], targets: vec![(RoleName::targets(), targets)] };
+    let (_, publication) = repository.renew(changes, freshness(false)).expect("renews");
+    publication.write(&mut files).expect("writes");
+    assert_eq!(client_sees(&files).expect("updates"), 2);
+}
+
+#[test]
+fn every_change_of_a_list_is_told() {
+    let path = |path: &str| TargetPath::new(path).expect("a path");
+    let team = RoleName::delegated("team").expect("a name");
+    let delegation = |pattern: &str| Delegation::terminating(team.clone(), 1, [pattern]);
+    let old = Targets::new(NOW)
+        .with_target(&path("gone"), TargetFile::of(b"1"))
+        .with_target(&path("other"), TargetFile::of(b"1"))
+        .with_delegation(delegation("a/*"), &[key(5).public()]);
+    let mut new = old
+        .next(NOW.plus_days(1))
+        .without_target(&path("gone"))
+        .with_target(&path("other"), TargetFile::of(b"2"))
+        .with_target(&path("new"), TargetFile::of(b"1"))
+        .with_delegation(delegation("b/*"), &[key(5).public()]);
+    new.extra.insert("x".to_owned(), true.into());
+    let told = |before, after: &Targets| -> Vec<String> {
+        targets_changes(before, after).iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(
+        told(Some(&old), &new),
+        [
+            "`gone` is taken away",
+            "`new` is added",
+            "`other` is listed with something else",
+            "the role `team` is changed",
+            "the member `x` is changed",
+        ]
+    );
+    assert_eq!(told(None, &old).len(), 3);
+    assert_eq!(told(Some(&old), &old.next(NOW.plus_days(9))), Vec::<String>::new());
+    let turned = TargetsChange::Member { name: "a\u{202e}\u{1b}[2J".to_owned() };
+    assert_eq!(turned.to_string(), "the member `a\\u{202e}\\u{1b}[2J` is changed");
+    // A key that no role has is a change, too.
+    let mut hidden = old.clone();
+    hidden
+        .delegations
+        .as_mut()
+        .expect("roles")
+        .keys
+        .insert(Key::ed25519(key(6).public()).id(), Key::ed25519(key(6).public()));
+    assert_eq!(told(Some(&old), &hidden), ["the member `delegations` is changed"]);
 }

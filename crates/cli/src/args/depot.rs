@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{MirrorArgs, PassphraseArgs, RolesArgs, SigningArgs};
+use super::{ElsewhereArgs, MirrorArgs, PassphraseArgs, RolesArgs, SigningArgs};
 
 /// `release`
 #[derive(Debug, Args)]
@@ -68,40 +68,65 @@ pub enum DepotAction {
     )]
     Mirror(MirrorArgs),
     /// Take a release out of a channel; its objects stay until `depot clean`
-    Remove {
-        /// The depot
-        folder: PathBuf,
-        /// VENDOR/NAME
-        appliance: String,
-        /// The version
-        version: String,
-        /// The series of releases
-        #[arg(long, default_value = "stable")]
-        channel: String,
-        /// Root of your roles: they list it no longer then, so that no appliance takes it from anywhere
-        #[arg(long, value_name = "ROOT", requires = "key")]
-        root: Option<PathBuf>,
-        /// Key that signs (repeatable)
-        #[arg(long, value_name = "FILE", requires = "root")]
-        key: Vec<PathBuf>,
-        #[command(flatten)]
-        /// Where passphrases come from.
-        passphrase: PassphraseArgs,
-    },
+    Remove(RemoveArgs),
     /// Vouch anew that what a signed depot offers is the newest; to be done each day
     Refresh(RolesArgs),
     /// Offer the next root of your roles
-    Follow {
-        #[command(flatten)]
-        /// The depot and the keys.
-        roles: RolesArgs,
-        /// The next root, signed
-        #[arg(long, value_name = "ROOT")]
-        next: PathBuf,
-    },
+    Follow(FollowArgs),
     /// Remove objects that no release needs
     Clean {
         /// The depot
         folder: PathBuf,
     },
+}
+
+/// `depot remove`
+#[derive(Debug, Args)]
+pub struct RemoveArgs {
+    /// The depot
+    pub folder: PathBuf,
+    /// VENDOR/NAME
+    pub appliance: String,
+    /// The version
+    pub version: String,
+    /// The series of releases
+    #[arg(long, default_value = "stable")]
+    pub channel: String,
+    /// Root of your roles: they list it no longer then, so that no appliance takes it from anywhere
+    #[arg(long, value_name = "ROOT", requires = "signers")]
+    pub root: Option<PathBuf>,
+    /// Key that signs (repeatable)
+    #[arg(long, value_name = "FILE", requires = "root")]
+    pub key: Vec<PathBuf>,
+    #[command(flatten)]
+    /// Who signs elsewhere.
+    pub elsewhere: ElsewhereArgs,
+    #[command(flatten)]
+    /// Where passphrases come from.
+    pub passphrase: PassphraseArgs,
+}
+
+/// `depot follow`
+#[derive(Debug, Args)]
+pub struct FollowArgs {
+    /// The depot
+    pub folder: PathBuf,
+    /// Root of your roles
+    #[arg(long, value_name = "ROOT")]
+    pub root: PathBuf,
+    /// The next root, signed
+    #[arg(long, value_name = "ROOT")]
+    pub next: PathBuf,
+    /// Key that signs (repeatable)
+    #[arg(long, value_name = "FILE", required_unless_present = "prepare")]
+    pub key: Vec<PathBuf>,
+    /// Days for which the depot vouches that this is the newest (at most 90); more for depots that are carried
+    #[arg(long, value_name = "DAYS", default_value_t = depot::roles::FRESH_DAYS, value_parser = clap::value_parser!(u64).range(1..=depot::roles::FRESH_LIMIT))]
+    pub fresh: u64,
+    #[command(flatten)]
+    /// Who signs elsewhere.
+    pub elsewhere: ElsewhereArgs,
+    #[command(flatten)]
+    /// Where passphrases come from.
+    pub passphrase: PassphraseArgs,
 }

@@ -48,6 +48,12 @@ pub enum KeysAction {
         /// What to do with a root.
         action: RootAction,
     },
+    /// Show and sign lists of releases that were prepared with `--prepare`, one person after another
+    Targets {
+        #[command(subcommand)]
+        /// What to do with a list.
+        action: TargetsAction,
+    },
 }
 
 /// `keys new`
@@ -169,6 +175,52 @@ pub struct SignRootArgs {
     /// The root before it; every root but the first needs it
     #[arg(long, value_name = "ROOT")]
     pub after: Option<PathBuf>,
+    #[command(flatten)]
+    /// Where the passphrase comes from.
+    pub passphrase: PassphraseArgs,
+    /// Do not ask before signing
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// What to do with a list of releases.
+#[derive(Debug, Subcommand)]
+pub enum TargetsAction {
+    /// Show what a list says and changes, until when it is good, who signed it, and whose signatures it needs
+    Show {
+        /// The list
+        file: PathBuf,
+        /// Root of your roles that names its signers (repeatable: further roots each follow the one before)
+        #[arg(long, value_name = "ROOT", required = true)]
+        root: Vec<PathBuf>,
+        /// The list before it, as the depot has it: tuf/VERSION.targets.json
+        #[arg(long, value_name = "LIST")]
+        after: Option<PathBuf>,
+    },
+    /// Sign a list
+    #[command(
+        after_help = "Examples:\n  ampoule keys targets sign list.json --root 1.root.json --after 4.targets.json --key anna.key --release out\n  ampoule keys targets sign list.json --root 1.root.json --root 2.root.json --after 4.targets.json --key anna.key"
+    )]
+    Sign(SignTargetsArgs),
+}
+
+/// `keys targets sign`
+#[derive(Debug, Args)]
+pub struct SignTargetsArgs {
+    /// The list; the signature is added to the file
+    pub file: PathBuf,
+    /// Root of your roles that names its signers (repeatable: further roots each follow the one before)
+    #[arg(long, value_name = "ROOT", required = true)]
+    pub root: Vec<PathBuf>,
+    /// The key file to sign with
+    #[arg(long, value_name = "KEY")]
+    pub key: PathBuf,
+    /// The list before it, as the depot has it: tuf/VERSION.targets.json; every list but the first needs it
+    #[arg(long, value_name = "LIST")]
+    pub after: Option<PathBuf>,
+    /// Release folder that you built or read yourself: the list has to name this release, or nothing is signed
+    #[arg(long, value_name = "FOLDER")]
+    pub release: Option<PathBuf>,
     #[command(flatten)]
     /// Where the passphrase comes from.
     pub passphrase: PassphraseArgs,

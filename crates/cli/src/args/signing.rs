@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::{ArgGroup, Args, ValueEnum};
 
 use super::{PassphraseArgs, VmArgs};
 
@@ -10,7 +10,7 @@ use super::{PassphraseArgs, VmArgs};
 #[derive(Debug, Args)]
 pub struct SigningArgs {
     /// Root of your roles that appliances trust, as `ampoule keys root` makes it
-    #[arg(long, value_name = "ROOT", requires = "key")]
+    #[arg(long, value_name = "ROOT", requires = "signers")]
     pub root: Option<PathBuf>,
     /// Key that signs the release or its freshness (repeatable)
     #[arg(long, value_name = "FILE", requires = "root")]
@@ -28,11 +28,26 @@ pub struct SigningArgs {
     #[arg(long, value_name = "DAYS", default_value_t = depot::roles::FRESH_DAYS, value_parser = clap::value_parser!(u64).range(1..=depot::roles::FRESH_LIMIT))]
     pub fresh: u64,
     #[command(flatten)]
+    /// Who signs elsewhere.
+    pub elsewhere: ElsewhereArgs,
+    #[command(flatten)]
     /// Where passphrases come from.
     pub passphrase: PassphraseArgs,
 }
 
-/// `depot refresh` and `depot follow`
+/// A list of releases that people sign elsewhere, one after another.
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("signers").args(["key", "prepare"]).multiple(true)))]
+pub struct ElsewhereArgs {
+    /// Publish nothing: write the list of releases that this takes, for those who sign it elsewhere with `ampoule keys targets sign`
+    #[arg(long, value_name = "FILE", requires = "root", conflicts_with = "signed")]
+    pub prepare: Option<PathBuf>,
+    /// Publish with the list that was prepared and that enough people signed; `--key` names the online keys
+    #[arg(long, value_name = "FILE", requires = "root", requires = "key")]
+    pub signed: Option<PathBuf>,
+}
+
+/// `depot refresh`
 #[derive(Debug, Args)]
 pub struct RolesArgs {
     /// The depot

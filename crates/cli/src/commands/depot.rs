@@ -10,8 +10,9 @@ use depot::serve::{Access, Limits, Server};
 use depot::{DepotFolder, care};
 use serde_json::json;
 
+use super::prepared;
 use super::release::{depot_failure, now};
-use crate::args::{DepotAction, DepotArgs};
+use crate::args::{DepotAction, DepotArgs, RemoveArgs};
 use crate::error::{Failure, Fault};
 use crate::printer::Printer;
 use crate::render;
@@ -39,22 +40,9 @@ pub fn run(args: &DepotArgs, printer: &Arc<Printer>) -> Result<(), Failure> {
             Ok(())
         }
         DepotAction::Mirror(args) => super::mirror::run(args, printer),
-        DepotAction::Remove { folder, appliance, version, channel, root, key, passphrase } => {
-            let depot = open(folder)?;
-            let keys = super::signing::Keys::open(root.as_deref(), key, passphrase)?;
-            keys.with(|signing| care::remove(&depot, appliance, channel, version, now(), signing))
-                .map_err(|error| depot_failure(error).unchanged("the depot offers what it offered before"))?;
-            if has_roles(&depot) && root.is_none() {
-                printer.note("your roles still list it: `--root` and `--key` take it out of their list, too");
-            }
-            printer.data(
-                || format!("{appliance} {version} is no longer in `{channel}`; `ampoule depot clean` frees its space\n"),
-                || json!({"appliance": appliance, "version": version, "channel": channel, "withdrawn": root.is_some()}),
-            );
-            Ok(())
-        }
-        DepotAction::Refresh(roles) => super::signing::renew(roles, None, printer),
-        DepotAction::Follow { roles, next } => super::signing::renew(roles, Some(next), printer),
+        DepotAction::Remove(args) => remove(args, printer),
+        DepotAction::Refresh(roles) => super::signing::refresh(roles, printer),
+        DepotAction::Follow(args) => super::signing::follow(args, printer),
         DepotAction::Clean { folder } => {
             let removed = care::clean(&open(folder)?)
                 .map_err(|error| depot_failure(error).unchanged("nothing was removed"))?;
@@ -67,6 +55,30 @@ pub fn run(args: &DepotArgs, printer: &Arc<Printer>) -> Result<(), Failure> {
             Ok(())
         }
     }
+}
+
+fn remove(args: &RemoveArgs, printer: &Printer) -> Result<(), Failure> {
+    let RemoveArgs { folder, appliance, version, channel, root, key, elsewhere, passphrase } = args;
+    let depot = open(folder)?;
+    elsewhere.prepare.as_deref().map(prepared::ensure_new_file).transpose()?;
+    let keys = super::signing::Keys::open(root.as_deref(), key, elsewhere, passphrase)?;
+    if let Some(file) = &elsewhere.prepare {
+        let list = keys.with(|signing| {
+            let signing = signing.expect("BUG: `--prepare` takes a root");
+            care::prepare_removal(&depot, appliance, channel, version, signing)
+        });
+        return prepared::write(&list.map_err(prepared::failure)?, file, printer);
+    }
+    keys.with(|signing| care::remove(&depot, appliance, channel, version, now(), signing))
+        .map_err(|error| depot_failure(error).unchanged("the depot offers what it offered before"))?;
+    if has_roles(&depot) && root.is_none() {
+        printer.note("your roles still list it: `--root` and `--key` take it out of their list, too");
+    }
+    printer.data(
+        || format!("{appliance} {version} is no longer in `{channel}`; `ampoule depot clean` frees its space\n"),
+        || json!({"appliance": appliance, "version": version, "channel": channel, "withdrawn": root.is_some()}),
+    );
+    Ok(())
 }
 
 fn open(folder: &Path) -> Result<DepotFolder, Failure> {

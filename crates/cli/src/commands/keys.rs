@@ -1,6 +1,8 @@
 //! `ampoule keys`: makes keys, and roots that say which keys may sign what.
 
+pub mod carried;
 mod root;
+pub mod targets;
 
 use std::fs;
 use std::io::{IsTerminal as _, Read as _};
@@ -34,6 +36,7 @@ pub fn run(args: &KeysArgs, printer: &Printer) -> Result<(), Failure> {
             change_passphrase(file, passphrase, &new, printer)
         }
         KeysAction::Root { action } => root::run(action, printer),
+        KeysAction::Targets { action } => targets::run(action, printer),
     }
 }
 

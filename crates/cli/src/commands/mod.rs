@@ -27,6 +27,7 @@ pub mod lock;
 mod mirror;
 pub mod patch;
 pub mod patching;
+mod prepared;
 pub mod rebuild;
 pub mod rebuilt;
 pub mod release;

@@ -10,6 +10,7 @@ use depot::{DepotError, DepotFolder};
 use release::ReleaseId;
 use serde_json::json;
 
+use super::prepared;
 use super::side::{Opened, Strangers};
 use super::signing::Signers;
 
@@ -31,6 +32,8 @@ pub fn run(args: &ReleaseArgs, printer: &Printer) -> Result<(), Failure> {
     release::ReleaseFolder::open(&args.release).map_err(|error| {
         depot_failure(error.into()).unchanged(unchanged()).hint("`ampoule build` writes a release folder")
     })?;
+    let prepare = args.signing.elsewhere.prepare.as_deref();
+    prepare.map(prepared::ensure_new_file).transpose()?;
     let depot = DepotFolder::open_or_create(&args.depot)
         .map_err(|error| depot_failure(error).unchanged("nothing was published"))?;
     let security_only_from = security_only_from(args, printer)?;
@@ -39,18 +42,25 @@ pub fn run(args: &ReleaseArgs, printer: &Printer) -> Result<(), Failure> {
         0 => printer.passing(&step.to_string()),
         part => printer.passing(&format!("{step}, {} %", part / 10)),
     };
+    let request = Request {
+        release: &args.release,
+        channel: &args.channel,
+        notes,
+        patches: args.patches,
+        from: &args.from,
+        now: now(),
+        security_only_from,
+        signing: None,
+        ledger: None,
+    };
+    if let Some(file) = prepare {
+        let list = signers.with(|asked| {
+            depot::publish::prepare(&depot, &Request { signing: asked.signing, ..request.clone() })
+        });
+        return prepared::write(&list.map_err(prepared::failure)?, file, printer);
+    }
     let published = signers.with(|asked| {
-        let request = Request {
-            release: &args.release,
-            channel: &args.channel,
-            notes,
-            patches: args.patches,
-            from: &args.from,
-            now: now(),
-            security_only_from,
-            signing: asked.signing,
-            ledger: asked.ledger,
-        };
+        let request = Request { signing: asked.signing, ledger: asked.ledger, ..request.clone() };
         publish(&depot, &request, &depot::ways::Patches::default(), &progress)
     });
     let summary = published.map_err(|error| depot_failure(error).unchanged(unchanged()))?;
@@ -126,7 +136,8 @@ pub fn depot_failure(error: DepotError) -> Failure {
         DepotError::Mirror(error) if error.kind.is_refusal() => Fault::Trust,
         DepotError::Mirror(error) if error.kind.is_a_mistake() => Fault::User,
         DepotError::Take(error) if is_out_of_reach(error) => Fault::Environment,
-        DepotError::Roles(_) | DepotError::Bundle(_) | DepotError::Take(_) => Fault::Trust,
+        DepotError::Roles(error) => prepared::fault(error),
+        DepotError::Bundle(_) | DepotError::Take(_) => Fault::Trust,
         DepotError::Mirror(_)
         | DepotError::NoSpace { .. }
         | DepotError::Io { .. }
@@ -157,10 +168,11 @@ pub fn depot_failure(error: DepotError) -> Failure {
         DepotError::Unsigned { .. } => {
             failure.hint("`--root ROOT --key FILE ...`, and `--ledger FOLDER --policy FILE --ledger-key FILE`: see docs/KEYS.md")
         }
-        DepotError::Roles(_) => failure.hint(
-            "give the keys of the release's role and of its freshness, each with `--key`; `ampoule keys root show ROOT` names them",
-        ),
+        DepotError::Roles(error) => {
+            prepared::hints(error).into_iter().fold(failure, |failure, hint| failure.hint(hint))
+        }
         DepotError::Ledger(_) => failure.hint("run the same command again once its cause is gone: nothing is entered twice"),
+        DepotError::NoVersion { .. } => failure.hint("`ampoule depot list` lists them"),
         DepotError::FromUnknown { .. } => failure.hint("publish that release first"),
         DepotError::Busy { .. } => failure.hint("try again when it is done"),
         DepotError::Listen { .. } => failure.hint("name another place with `--listen ADDRESS:PORT`"),

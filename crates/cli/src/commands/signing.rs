@@ -17,8 +17,9 @@ use ledger::policy::Policy;
 
 use super::keys::signer;
 use super::ledger::read_policy;
+use super::prepared;
 use super::release::{depot_failure, now};
-use crate::args::{PassphraseArgs, RolesArgs, SigningArgs};
+use crate::args::{ElsewhereArgs, FollowArgs, PassphraseArgs, RolesArgs, SigningArgs};
 use crate::error::{Failure, Fault};
 use crate::printer::Printer;
 
@@ -28,6 +29,22 @@ pub struct Signers {
     keys: Vec<Box<dyn Sign + Send + Sync>>,
     ledger: Option<OpenLedger>,
     fresh_days: u64,
+    elsewhere: Elsewhere,
+}
+
+/// What is signed elsewhere.
+#[derive(Clone, Debug, Default)]
+struct Elsewhere {
+    /// A list is only prepared: nobody has to be here to sign.
+    prepares: bool,
+    /// The list that was signed.
+    signed: Option<PathBuf>,
+}
+
+impl Elsewhere {
+    fn of(args: &ElsewhereArgs) -> Self {
+        Self { prepares: args.prepare.is_some(), signed: args.signed.clone() }
+    }
 }
 
 struct OpenLedger {
@@ -50,8 +67,10 @@ impl Signers {
     /// Opens what the arguments name; asks for passphrases.
     pub fn open(args: &SigningArgs) -> Result<Self, Failure> {
         let open = |path: &std::path::PathBuf| signer(path, &args.passphrase);
+        let elsewhere = Elsewhere::of(&args.elsewhere);
         let ledger = match (&args.ledger, &args.policy, &args.ledger_key) {
-            (Some(folder), Some(policy), Some(key)) => {
+            // Nothing is entered while a list is prepared.
+            (Some(folder), Some(policy), Some(key)) if !elsewhere.prepares => {
                 Some(OpenLedger { folder: folder.clone(), policy: read_policy(policy)?, key: open(key)? })
             }
             _ => None,
@@ -61,17 +80,19 @@ impl Signers {
             keys: args.key.iter().map(open).collect::<Result<_, _>>()?,
             ledger,
             fresh_days: args.fresh,
+            elsewhere,
         })
     }
 
     /// Calls `act` with what a publication asks for.
     pub fn with<T>(&self, act: impl FnOnce(&Asked<'_>) -> T) -> T {
         let signers: Vec<&dyn Sign> = self.keys.iter().map(|key| key.as_ref() as &dyn Sign).collect();
-        let signing = (!signers.is_empty()).then(|| Signing {
+        let signing = (self.elsewhere.prepares || !signers.is_empty()).then(|| Signing {
             root: &self.root,
             signers: &signers,
             now: now(),
             fresh_days: self.fresh_days,
+            signed: self.elsewhere.signed.as_deref(),
         });
         let enter = |record: &[u8]| match &self.ledger {
             Some(ledger) => ledger.enter(record),
@@ -98,30 +119,47 @@ impl OpenLedger {
 pub struct Keys {
     root: Vec<u8>,
     keys: Vec<Box<dyn Sign + Send + Sync>>,
+    elsewhere: Elsewhere,
 }
 
 impl Keys {
     /// Reads the root and opens the keys; asks for passphrases.
-    pub fn open(root: Option<&Path>, keys: &[PathBuf], passphrase: &PassphraseArgs) -> Result<Self, Failure> {
+    pub fn open(
+        root: Option<&Path>,
+        keys: &[PathBuf],
+        elsewhere: &ElsewhereArgs,
+        passphrase: &PassphraseArgs,
+    ) -> Result<Self, Failure> {
+        let elsewhere = Elsewhere::of(elsewhere);
+        Self::of(root, keys, elsewhere, passphrase)
+    }
+
+    fn of(
+        root: Option<&Path>,
+        keys: &[PathBuf],
+        elsewhere: Elsewhere,
+        passphrase: &PassphraseArgs,
+    ) -> Result<Self, Failure> {
         Ok(Self {
             root: root.map(read_root).transpose()?.unwrap_or_default(),
             keys: keys.iter().map(|path| signer(path, passphrase)).collect::<Result<_, _>>()?,
+            elsewhere,
         })
     }
 
     /// Calls `act` with who signs, if anybody does.
     pub fn with<T>(&self, act: impl FnOnce(Option<&Signing<'_>>) -> T) -> T {
-        let signers = self.signers();
-        let signing = self.signing(&signers, depot::roles::FRESH_DAYS);
-        act((!signers.is_empty()).then_some(&signing))
+        self.signing(depot::roles::FRESH_DAYS, |signing| {
+            let anybody = self.elsewhere.prepares || !self.keys.is_empty();
+            act(anybody.then_some(signing))
+        })
     }
 
-    fn signers(&self) -> Vec<&dyn Sign> {
-        self.keys.iter().map(|key| key.as_ref() as &dyn Sign).collect()
-    }
-
-    fn signing<'a>(&'a self, signers: &'a [&'a dyn Sign], fresh_days: u64) -> Signing<'a> {
-        Signing { root: &self.root, signers, now: now(), fresh_days }
+    /// Calls `act` with who signs.
+    fn signing<T>(&self, fresh_days: u64, act: impl FnOnce(&Signing<'_>) -> T) -> T {
+        let signers: Vec<&dyn Sign> = self.keys.iter().map(|key| key.as_ref() as &dyn Sign).collect();
+        let signed = self.elsewhere.signed.as_deref();
+        act(&Signing { root: &self.root, signers: &signers, now: now(), fresh_days, signed })
     }
 }
 
@@ -132,25 +170,35 @@ pub(super) fn read_root(path: &Path) -> Result<Vec<u8>, Failure> {
     })
 }
 
-/// `ampoule depot refresh`, and `ampoule depot follow` with the next root.
-pub fn renew(args: &RolesArgs, next: Option<&Path>, printer: &Printer) -> Result<(), Failure> {
+fn unchanged(error: DepotError) -> Failure {
+    depot_failure(error).unchanged("the depot offers what it offered before")
+}
+
+/// `ampoule depot refresh`
+pub fn refresh(args: &RolesArgs, printer: &Printer) -> Result<(), Failure> {
     let depot = DepotFolder::open(&args.folder).map_err(depot_failure)?;
-    let keys = Keys::open(Some(&args.root), &args.key, &args.passphrase)?;
-    let signers = keys.signers();
-    let signing = keys.signing(&signers, args.fresh);
-    let unchanged =
-        |error: DepotError| depot_failure(error).unchanged("the depot offers what it offered before");
-    let done = match next {
-        Some(next) => {
-            signing.follow(&depot, next).map_err(unchanged)?;
-            "the depot offers the new root".to_owned()
-        }
-        None => {
-            signing.refresh(&depot).map_err(unchanged)?;
-            let days = crate::render::counted(args.fresh as usize, "day", "days");
-            format!("what the depot offers is vouched for anew, for {days}")
-        }
-    };
-    printer.data(|| format!("{done}\n"), || serde_json::json!({"depot": args.folder}));
+    let keys = Keys::of(Some(&args.root), &args.key, Elsewhere::default(), &args.passphrase)?;
+    keys.signing(args.fresh, |signing| signing.refresh(&depot)).map_err(unchanged)?;
+    let days = crate::render::counted(args.fresh as usize, "day", "days");
+    printer.data(
+        || format!("what the depot offers is vouched for anew, for {days}\n"),
+        || serde_json::json!({"depot": args.folder}),
+    );
+    Ok(())
+}
+
+/// `ampoule depot follow`
+pub fn follow(args: &FollowArgs, printer: &Printer) -> Result<(), Failure> {
+    let depot = DepotFolder::open(&args.folder).map_err(depot_failure)?;
+    let prepare = args.elsewhere.prepare.as_deref();
+    prepare.map(prepared::ensure_new_file).transpose()?;
+    let keys = Keys::open(Some(&args.root), &args.key, &args.elsewhere, &args.passphrase)?;
+    if let Some(file) = prepare {
+        let list = keys.signing(args.fresh, |signing| signing.prepare_follow(&depot, &args.next));
+        return prepared::write(&list.map_err(prepared::failure)?, file, printer);
+    }
+    keys.signing(args.fresh, |signing| signing.follow(&depot, &args.next)).map_err(unchanged)?;
+    printer
+        .data(|| "the depot offers the new root\n".to_owned(), || serde_json::json!({"depot": args.folder}));
     Ok(())
 }

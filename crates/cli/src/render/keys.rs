@@ -72,14 +72,28 @@ pub fn root(stage: &Stage<Root>, before: Option<&Root>) -> String {
         text.push_str(&format!("changes since version {}\n", before.version));
         text.extend(root_changes(Some(before), root).iter().map(|change| format!("  {change}\n")));
     }
-    match missing(stage) {
-        missing if missing.is_empty() => text.push_str("signed: complete\n"),
-        missing => text.extend(missing.iter().map(|missing| {
-            let number = counted(missing.needed as usize, "more signature", "more signatures");
-            format!("signed: needs {number} of keys that {} names\n", missing.by)
-        })),
-    }
+    text.push_str(&missing_text(&stage.missing()));
     text
+}
+
+/// Whose signatures a document needs still.
+pub fn missing_text(missing: &[Missing]) -> String {
+    if missing.is_empty() {
+        return "signed: complete\n".to_owned();
+    }
+    let line = |missing: &Missing| {
+        let number = counted(missing.needed as usize, "more signature", "more signatures");
+        format!("signed: needs {number} of keys that {} names\n", missing.by)
+    };
+    missing.iter().map(line).collect()
+}
+
+/// The same for programs.
+pub fn missing_json(missing: &[Missing]) -> Value {
+    missing
+        .iter()
+        .map(|missing| json!({ "by": missing.by, "needed": missing.needed, "keys": missing.keys }))
+        .collect()
 }
 
 /// The same for programs.
@@ -95,21 +109,11 @@ pub fn root_json(stage: &Stage<Root>, before: Option<&Root>) -> Value {
     let changes: Vec<String> = before.map_or_else(Vec::new, |before| {
         root_changes(Some(before), root).iter().map(ToString::to_string).collect()
     });
-    let missing: Vec<Value> = missing(stage)
-        .iter()
-        .map(|missing| json!({ "by": missing.by, "needed": missing.needed, "keys": missing.keys }))
-        .collect();
+    let missing = stage.missing();
     json!({
         "version": root.version, "expires": root.expires, "roles": roles,
-        "changes": changes, "complete": missing.is_empty(), "missing": missing,
+        "changes": changes, "complete": missing.is_empty(), "missing": missing_json(&missing),
     })
-}
-
-fn missing(stage: &Stage<Root>) -> Vec<Missing> {
-    match stage {
-        Stage::Partial(partial) => partial.missing(),
-        Stage::Complete(_) => Vec::new(),
-    }
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ pub mod rehearsal;
 pub mod sbom;
 pub mod settings;
 pub mod status;
+pub mod targets;
 pub mod verify;
 
 /// Rows in aligned columns, two spaces apart; the first row is the head.

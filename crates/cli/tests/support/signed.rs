@@ -94,7 +94,7 @@ pub fn signed_depot(bench: &Bench) {
         from: &[],
         now,
         security_only_from: Vec::new(),
-        signing: Some(Signing { root: &root, signers: &signers, now, fresh_days: 1 }),
+        signing: Some(Signing { root: &root, signers: &signers, now, fresh_days: 1, signed: None }),
         ledger: None,
     };
     let _locks = without_starts();

@@ -24,7 +24,8 @@ fn depot_in(folder: &Path) {
     let _locks = without_starts();
     let depot = DepotFolder::open_or_create(&folder.join("depot")).expect("a depot");
     let signers: [&dyn Sign; 2] = [&maker.offline, &maker.online];
-    let signing = depot::roles::Signing { root: &maker.root, signers: &signers, now: NOW, fresh_days: 1 };
+    let signing =
+        depot::roles::Signing { root: &maker.root, signers: &signers, now: NOW, fresh_days: 1, signed: None };
     let mut index = Index::new("acme/lamp".into(), "stable".into());
     for version in ["1.0.0", "1.0.1"] {
         let statement = statement(version);

@@ -141,7 +141,13 @@ impl World {
         let signers: [&dyn Sign; 2] = [&maker.offline, &maker.online];
         let enter = |record: &[u8]| Ok(enter_into(maker, self.path("log"), record));
         let wanted = Request {
-            signing: Some(Signing { root: &maker.root, signers: &signers, now: NOW, fresh_days: 1 }),
+            signing: Some(Signing {
+                root: &maker.root,
+                signers: &signers,
+                now: NOW,
+                fresh_days: 1,
+                signed: None,
+            }),
             ledger: Some(Ledger { policy: &maker.policy, enter: &enter }),
             ..request(release)
         };
@@ -160,7 +166,8 @@ impl World {
         let path = self.path("2.root.json");
         fs::write(&path, signed.bytes()).expect("writes");
         let signers: [&dyn Sign; 2] = [&self.maker.offline, &self.maker.online];
-        let signing = Signing { root: &self.maker.root, signers: &signers, now: NOW, fresh_days: 1 };
+        let signing =
+            Signing { root: &self.maker.root, signers: &signers, now: NOW, fresh_days: 1, signed: None };
         let _locks = without_starts();
         signing.follow(&self.bench.depot(), &path).expect("follows");
         self.maker.root = signed.bytes().to_vec();

@@ -59,7 +59,13 @@ impl Carried {
         let release = self.bench.release(version, content);
         let enter = |record: &[u8]| Ok(enter_into(&self.maker, self.bench.path("log"), record));
         let wanted = Request {
-            signing: Some(Signing { root: &self.maker.root, signers: &signers, now: NOW, fresh_days }),
+            signing: Some(Signing {
+                root: &self.maker.root,
+                signers: &signers,
+                now: NOW,
+                fresh_days,
+                signed: None,
+            }),
             ledger: Some(Ledger { policy: &self.maker.policy, enter: &enter }),
             ..request(&release)
         };

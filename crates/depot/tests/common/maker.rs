@@ -88,7 +88,7 @@ impl Maker {
         let file = depot.path().with_file_name(format!("{version}.root.json"));
         std::fs::write(&file, &root).expect("writes");
         let signers: [&dyn Sign; 2] = [&self.offline, &online];
-        let signing = Signing { root: &self.root, signers: &signers, now, fresh_days: 1 };
+        let signing = Signing { root: &self.root, signers: &signers, now, fresh_days: 1, signed: None };
         signing.follow(depot, &file).expect("followed");
         Rotated { online, root }
     }
@@ -176,6 +176,6 @@ pub fn signed<'a>(
     signers: &'a [&'a dyn Sign],
     release: &'a std::path::Path,
 ) -> Request<'a> {
-    let signing = Signing { root: &maker.root, signers, now: NOW, fresh_days: 1 };
+    let signing = Signing { root: &maker.root, signers, now: NOW, fresh_days: 1, signed: None };
     Request { signing: Some(signing), ..request(release) }
 }

@@ -16,6 +16,9 @@ use crate::names::{RoleName, TargetPath};
 use crate::pattern::matches;
 use crate::time::Time;
 
+/// The member that says over what a document was prepared ([`crate::repository::Basis`]).
+pub(crate) const BASIS: &str = "basis";
+
 /// Which files can be trusted, and who else may say so.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Targets {
@@ -107,7 +110,10 @@ impl Targets {
     #[must_use]
     pub fn next(&self, expires: Time) -> Self {
         let version = self.version.saturating_add(1);
-        Self { spec_version: SPEC_VERSION.to_owned(), version, expires, ..self.clone() }
+        let mut extra = self.extra.clone();
+        // It is about this document.
+        extra.remove(BASIS);
+        Self { spec_version: SPEC_VERSION.to_owned(), version, expires, extra, ..self.clone() }
     }
 
     /// Trusts a file.

@@ -2,7 +2,7 @@
 //!
 //! Every file but `timestamp.json` has its version in its name and never changes (7.2). So the order of writing makes the change
 //! appear at once: (1) targets documents, delegated ones first; (2) the snapshot; (3) roots; (4) the timestamp, which alone is replaced. A crash
-//! before (3) leaves files that nobody is told of. Between (3) and (4), if the timestamp's key changed, clients refuse the old timestamp until
+//! before (3) leaves files that nobody is told of, and whose versions the next run leaves out. Between (3) and (4), if the timestamp's key changed, clients refuse the old timestamp until
 //! the new one is there.
 
 use std::collections::BTreeMap;
@@ -11,6 +11,7 @@ use std::io;
 use keys::Sign;
 
 use super::signing::{Complete, SigningError, Unsigned};
+use super::trusted::root_after;
 use crate::client::{ROOT, TIMESTAMP};
 use crate::error::{Error, ErrorKind};
 use crate::metadata::{Body, MetaFile, Root, Snapshot, Targets, Timestamp, TopRole};
@@ -21,6 +22,8 @@ use crate::time::Time;
 
 /// Most roots that are followed when a repository is read. Stops a folder with files without end.
 const ROOT_LIMIT: u64 = 1 << 16;
+/// Most documents of one role that runs left which broke off. Stops a folder with files without end.
+const LEFT_LIMIT: u64 = 1 << 10;
 
 /// The documents that a repository offers now.
 #[derive(Clone, Debug)]
@@ -34,6 +37,8 @@ pub struct Repository {
     /// Versions that are used up.
     snapshot_version: u64,
     timestamp_version: u64,
+    /// Versions of targets documents that are used up, also by a run that broke off before anybody was told of them.
+    taken: BTreeMap<RoleName, u64>,
 }
 
 /// What is new.
@@ -141,11 +146,12 @@ fn io_error(file: &str, verb: &'static str) -> impl FnOnce(io::Error) -> Publish
 impl Repository {
     /// A repository of a root, with nothing published under it.
     pub fn new(root: Complete<Root>) -> Self {
-        let (targets, listed) = (BTreeMap::new(), BTreeMap::new());
-        Self { root, targets, snapshot: None, listed, snapshot_version: 0, timestamp_version: 0 }
+        let (targets, listed, taken) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { root, targets, snapshot: None, listed, snapshot_version: 0, timestamp_version: 0, taken }
     }
 
-    /// Reads what a folder offers, from a root that is trusted. Signatures count, expiry does not: it is for those who renew it.
+    /// Reads what a folder offers, from a root that is trusted. Signatures count, expiry does not: it is for those
+    /// who renew it.
     pub fn read(store: &dyn Store, trusted: &[u8]) -> Result<Self, PublishError> {
         let wrong = |file: &str| {
             let file = file.to_owned();
@@ -156,34 +162,52 @@ impl Repository {
             read(file)?.ok_or_else(|| PublishError::Document(Error::new(file, ErrorKind::Missing)))
         };
         let mut root = root_after(None, trusted).map_err(wrong(ROOT))?;
+        let mut root_before = None;
         for _ in 0..ROOT_LIMIT {
             let file = format!("{}.{ROOT}", root.body().version.saturating_add(1));
             let Some(bytes) = read(&file)? else { break };
-            root = root_after(Some(root.body()), &bytes).map_err(wrong(&file))?;
+            let next = root_after(Some(root.body()), &bytes).map_err(wrong(&file))?;
+            root_before = Some(std::mem::replace(&mut root, next));
         }
-        let Some(bytes) = read(TIMESTAMP)? else { return Ok(Self::new(root)) };
-        let authority = |role| Authority::top_level(root.body(), role);
+        let top = RoleName::targets();
+        let Some(bytes) = read(TIMESTAMP)? else {
+            let mut repository = Self::new(root);
+            repository.snapshot_version = last_taken(store, 0, snapshot_file)?;
+            let taken = last_taken(store, 0, |version| top.versioned_file_name(version))?;
+            repository.taken.insert(top, taken);
+            return Ok(repository);
+        };
+        // A run that broke off between the root and the timestamp left documents of the root before. What is published next is signed for the
+        // newest one: `renew` sees to it.
+        let authorities = |role| {
+            let roots = [Some(&root), root_before.as_ref()].into_iter().flatten();
+            roots.map(|root| Authority::top_level(root.body(), role)).collect::<Vec<_>>()
+        };
         let timestamp =
-            Complete::<Timestamp>::read(&bytes, authority(TopRole::Timestamp)).map_err(wrong(TIMESTAMP))?;
+            first_good::<Timestamp>(&bytes, authorities(TopRole::Timestamp)).map_err(wrong(TIMESTAMP))?;
         let file = snapshot_file(timestamp.body().snapshot().version);
-        let snapshot = Complete::<Snapshot>::read(&needed(&file)?, authority(TopRole::Snapshot))
-            .map_err(wrong(&file))?;
+        let snapshot =
+            first_good::<Snapshot>(&needed(&file)?, authorities(TopRole::Snapshot)).map_err(wrong(&file))?;
         let mut targets = BTreeMap::new();
-        let mut waiting = vec![(RoleName::targets(), authority(TopRole::Targets))];
-        while let Some((role, authority)) = waiting.pop() {
+        let mut taken = BTreeMap::new();
+        let mut waiting = vec![(top, authorities(TopRole::Targets))];
+        while let Some((role, authorities)) = waiting.pop() {
             // A role that is delegated to and was never published is not listed.
             let Some(listed) = snapshot.body().role(&role) else { continue };
             if targets.contains_key(&role) {
                 continue;
             }
             let file = role.versioned_file_name(listed.version);
-            let document = Complete::<Targets>::read(&needed(&file)?, authority).map_err(wrong(&file))?;
+            let document = first_good::<Targets>(&needed(&file)?, authorities).map_err(wrong(&file))?;
             waiting.extend(delegated(&role, document.body()));
+            let last = last_taken(store, listed.version, |version| role.versioned_file_name(version))?;
+            taken.insert(role.clone(), last);
             targets.insert(role, document);
         }
-        let (snapshot_version, timestamp_version) = (snapshot.body().version, timestamp.body().version);
-        let listed = snapshot.body().meta.clone();
-        Ok(Self { root, targets, snapshot: Some(snapshot), listed, snapshot_version, timestamp_version })
+        let snapshot_version = last_taken(store, snapshot.body().version, snapshot_file)?;
+        let (timestamp_version, listed) = (timestamp.body().version, snapshot.body().meta.clone());
+        let snapshot = Some(snapshot);
+        Ok(Self { root, targets, snapshot, listed, snapshot_version, timestamp_version, taken })
     }
 
     /// The newest root.
@@ -191,9 +215,30 @@ impl Repository {
         self.root.body()
     }
 
+    /// The newest root with its signatures.
+    pub fn signed_root(&self) -> &Complete<Root> {
+        &self.root
+    }
+
     /// The newest document of a targets role.
     pub fn targets(&self, role: &RoleName) -> Option<&Targets> {
         self.targets.get(role).map(Complete::body)
+    }
+
+    /// The same with its signatures.
+    pub fn signed_targets(&self, role: &RoleName) -> Option<&Complete<Targets>> {
+        self.targets.get(role)
+    }
+
+    /// The version of a role's next document. Files that a run left which broke off keep theirs: a file of that name may have been seen.
+    pub fn next_version(&self, role: &RoleName) -> u64 {
+        let taken = self.taken.get(role).copied().unwrap_or(0);
+        taken.max(self.version_before(role)).saturating_add(1)
+    }
+
+    fn version_before(&self, role: &RoleName) -> u64 {
+        let published = self.targets.get(role).map(|before| before.body().version);
+        published.or(self.listed.get(&role.meta_path()).map(|before| before.version)).unwrap_or(0)
     }
 
     /// All targets roles.
@@ -232,11 +277,14 @@ impl Repository {
         let mut files = Vec::new();
         let mut changed = self.snapshot.is_none();
         for (role, document) in changes.targets {
-            let published = self.targets.get(&role).map(|before| before.body().version);
-            let before = published.or(self.listed.get(&role.meta_path()).map(|before| before.version));
-            let before = before.unwrap_or(0);
-            check_next(&role.file_name(), before, document.body().version)?;
-            files.push((role.versioned_file_name(document.body().version), document.bytes().to_vec()));
+            let (version, next) = (document.body().version, self.next_version(&role));
+            // One that a run left which broke off may be published still, unchanged: see `Publication::write`.
+            if version <= self.version_before(&role) || version > next {
+                let file = role.file_name();
+                return Err(PublishError::NotNext { file, found: version, expected: next });
+            }
+            files.push((role.versioned_file_name(version), document.bytes().to_vec()));
+            self.taken.insert(role.clone(), version.max(next - 1));
             self.targets.insert(role, document);
             changed = true;
         }
@@ -264,7 +312,7 @@ impl Repository {
         let name = |root: &Complete<Root>| format!("{}.{ROOT}", root.body().version);
         files.extend(roots.iter().map(|root| (name(root), root.bytes().to_vec())));
         self.timestamp_version = self.timestamp_version.saturating_add(1);
-        let listed = MetaFile::of(self.snapshot_version, snapshot.document());
+        let listed = MetaFile::of(snapshot.body().version, snapshot.document());
         let body = Timestamp::new(self.timestamp_version, freshness.timestamp_expires, listed);
         files.push((TIMESTAMP.to_owned(), sign(&root, body, freshness.timestamp)?.bytes().to_vec()));
         self.listed.clone_from(&snapshot.body().meta);
@@ -321,13 +369,29 @@ fn snapshot_file(version: u64) -> String {
     format!("{version}.snapshot.json")
 }
 
-fn root_after(before: Option<&Root>, bytes: &[u8]) -> Result<Complete<Root>, ErrorKind> {
-    let root: Root = crate::Document::parse(bytes)?.body()?;
-    let expected = before.map(|before| before.version.saturating_add(1));
-    if let Some(expected) = expected.filter(|expected| *expected != root.version) {
-        return Err(ErrorKind::OtherVersion { found: root.version, expected });
+/// A document that one of these vouches for, the first of whom is asked first. When none does, the first one's refusal is told.
+fn first_good<B: Body>(bytes: &[u8], authorities: Vec<Authority>) -> Result<Complete<B>, ErrorKind> {
+    let mut refused = None;
+    for authority in authorities {
+        match Complete::read(bytes, authority) {
+            Ok(document) => return Ok(document),
+            Err(error) => refused = refused.or(Some(error)),
+        }
     }
-    Complete::read(bytes, Authority::root(before, &root))
+    Err(refused.expect("BUG: somebody has a say in every document"))
+}
+
+/// The last of the versions above `version` of which there is a file.
+fn last_taken(store: &dyn Store, version: u64, file: impl Fn(u64) -> String) -> Result<u64, PublishError> {
+    let mut last = version;
+    for version in version.saturating_add(1)..version.saturating_add(LEFT_LIMIT) {
+        let file = file(version);
+        if store.read(&file).map_err(io_error(&file, "read"))?.is_none() {
+            break;
+        }
+        last = version;
+    }
+    Ok(last)
 }
 
 fn check_next(file: &str, before: u64, found: u64) -> Result<(), PublishError> {
@@ -340,13 +404,13 @@ fn check_next(file: &str, before: u64, found: u64) -> Result<(), PublishError> {
 }
 
 /// The roles that a document delegates to, and who signs for them.
-fn delegated(by: &RoleName, targets: &Targets) -> Vec<(RoleName, Authority)> {
+fn delegated(by: &RoleName, targets: &Targets) -> Vec<(RoleName, Vec<Authority>)> {
     let delegations = targets.delegations.iter();
     let roles = delegations.flat_map(|delegations| delegations.roles.iter());
     roles
         .filter_map(|role| {
             let authority = Authority::delegated(targets, by.as_str(), role.name.as_str())?;
-            Some((role.name.clone(), authority))
+            Some((role.name.clone(), vec![authority]))
         })
         .collect()
 }

@@ -1,7 +1,9 @@
 //! The stages of a document on its way to being signed.
 
 use keys::{Sign, SignError};
+use sha2::{Digest as _, Sha256};
 
+use super::basis::Origin;
 use crate::document::{Document, Signature};
 use crate::error::{Error, ErrorKind};
 use crate::hashes::hex;
@@ -97,6 +99,33 @@ pub enum SigningError {
         /// The role.
         role: String,
     },
+    /// A list that does not say over what it was prepared.
+    #[error("it was not prepared to be signed by several people: it does not say over which list")]
+    NoBasis,
+    /// A list that would be older than the one it was prepared over.
+    #[error("a list of version {found} does not follow one of version {before}")]
+    NotAfter {
+        /// The version of the list before it.
+        before: u64,
+        /// Its version.
+        found: u64,
+    },
+    /// A list for another root.
+    #[error("it was prepared for {}, and here is {}", of("root", found), of("root", given))]
+    OtherRoot {
+        /// The root that it names.
+        found: Origin,
+        /// The root at hand.
+        given: Origin,
+    },
+    /// A list that follows another one.
+    #[error("it was prepared over {}, and here is {}", of_list(found), of_list(given))]
+    OtherBefore {
+        /// The list that it names.
+        found: Option<Origin>,
+        /// The list at hand.
+        given: Option<Origin>,
+    },
     /// More signatures are needed.
     #[error("signatures are missing: {} more, of keys that {} names", missing.needed, missing.by)]
     Incomplete {
@@ -106,6 +135,17 @@ pub enum SigningError {
     /// A document can not be read.
     #[error(transparent)]
     Document(#[from] Error),
+}
+
+/// `root version 2 (1a2b3c4d...)`: two of the same version can be told apart.
+fn of(what: &str, Origin { version, sha256 }: &Origin) -> String {
+    // It may be a stranger's text.
+    let begins: String = sha256.chars().filter(char::is_ascii_hexdigit).take(8).collect();
+    format!("{what} version {version} ({begins}...)")
+}
+
+fn of_list(list: &Option<Origin>) -> String {
+    list.as_ref().map_or_else(|| "no list".to_owned(), |list| of("list", list))
 }
 
 /// Documents of roles that a root names keys for.
@@ -201,9 +241,9 @@ impl<B: Body> Partial<B> {
                 key.is_some_and(|key| key.verifies(&message, &signature.sig))
             });
             if !is_good {
-                return Err(SigningError::StraySignature {
-                    keyid: signature.keyid.chars().take(64).collect(),
-                });
+                // It is a stranger's text, and is shown.
+                let keyid = signature.keyid.chars().take(64).flat_map(char::escape_debug).collect();
+                return Err(SigningError::StraySignature { keyid });
             }
         }
         Ok(Self { body, document, authority }.stage())
@@ -295,17 +335,37 @@ impl<B: Body> Stage<B> {
         }
     }
 
+    /// One more signature, also when there are enough: another key may be lost some day.
+    pub fn sign(self, signer: &dyn Sign) -> Result<Self, SigningError> {
+        match self {
+            Self::Partial(partial) => partial.sign(signer),
+            Self::Complete(complete) => complete.sign(signer).map(Self::Complete),
+        }
+    }
+
+    /// Whose signatures are needed still.
+    pub fn missing(&self) -> Vec<Missing> {
+        self.partial().missing()
+    }
+
+    /// The ids of the keys that signed.
+    pub fn signed_by(&self) -> Vec<&str> {
+        self.partial().document.signatures().iter().map(|signature| signature.keyid.as_str()).collect()
+    }
+
     /// What it says.
     pub fn body(&self) -> &B {
-        match self {
-            Self::Partial(partial) | Self::Complete(Complete(partial)) => &partial.body,
-        }
+        &self.partial().body
     }
 
     /// The file.
     pub fn bytes(&self) -> &[u8] {
+        self.partial().bytes()
+    }
+
+    fn partial(&self) -> &Partial<B> {
         match self {
-            Self::Partial(partial) | Self::Complete(Complete(partial)) => partial.bytes(),
+            Self::Partial(partial) | Self::Complete(Complete(partial)) => partial,
         }
     }
 }
@@ -332,6 +392,12 @@ impl<B: Body> Complete<B> {
     /// The file.
     pub fn bytes(&self) -> &[u8] {
         self.0.bytes()
+    }
+
+    /// Which document it is, whoever signed it.
+    pub fn origin(&self) -> Origin {
+        let sha256 = hex(&Sha256::digest(self.document().message()));
+        Origin { version: self.body().version(), sha256 }
     }
 
     pub(super) fn document(&self) -> &Document {

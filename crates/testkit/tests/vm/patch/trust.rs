@@ -153,7 +153,8 @@ fn stale(depot: &Path, place: &Path) {
     let now =
         std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs();
     let signers: [&dyn keys::Sign; 2] = [maker_key.as_ref(), online.as_ref()];
-    let signing = Signing { root: &root, signers: &signers, now: now - 30 * 24 * 3600, fresh_days: 1 };
+    let signing =
+        Signing { root: &root, signers: &signers, now: now - 30 * 24 * 3600, fresh_days: 1, signed: None };
     let folder = depot::DepotFolder::open(place).expect("a depot");
     let (_, index) = index_of(depot);
     for release in &index.releases {
