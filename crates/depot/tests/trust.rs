@@ -74,6 +74,24 @@ fn law_2_a_client_takes_what_the_roles_sign_and_nothing_else_of_the_index() {
 }
 
 #[test]
+fn an_appliance_learns_which_release_it_runs_from_the_roles_and_by_its_root_hash() {
+    let (bench, maker) = (Bench::new(), Maker::new());
+    publish_two(&bench, &maker);
+    let index = bench.index();
+    let folder = bench.depot();
+    let bytes = folder.read_object(&index.releases[0].statement, 1 << 20).expect("a statement");
+    let own = release::Statement::parse(&bytes).expect("reads").image.root_hash;
+    with_client(&maker, &folder, NOW, |client| {
+        let mut of =
+            |channel, version, root_hash| trust::release_of(client, APPLIANCE, channel, version, &root_hash);
+        assert_eq!(of("stable", "1.0.0", own), Some(index.releases[0].id()));
+        assert_eq!(of("stable", "1.0.0", model::Sha256Digest([9; 32])), None, "another image");
+        assert_eq!(of("stable", "7.0.0", own), None);
+        assert_eq!(of("other", "1.0.0", own), None);
+    });
+}
+
+#[test]
 fn law_2_what_its_maker_withdrew_is_taken_from_nowhere() {
     let (bench, maker) = (Bench::new(), Maker::new());
     publish_two(&bench, &maker);

@@ -6,10 +6,9 @@ use tuf::metadata::TargetFile;
 use tuf::{Hashes, TargetPath};
 
 use crate::statement::{ReleaseId, Statement};
-use crate::trust::{SECURITY_ONLY_FROM, TrustError, target_path};
+use crate::trust::{ROOT_HASH, SECURITY_ONLY_FROM, TrustError, target_path};
 
 const VERSION: &str = "version";
-const ROOT_HASH: &str = "root-hash";
 const STATE_FORMAT: &str = "state-format";
 
 /// A release as the roles list it.

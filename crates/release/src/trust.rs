@@ -8,6 +8,7 @@ use ledger::merkle::TreeHash;
 use ledger::policy::{Policy, Witnessed};
 use ledger::proof::Proof;
 use ledger::record::{RecordError, ReleaseRecord};
+use model::Sha256Digest;
 use tuf::client::Updated;
 use tuf::metadata::TargetFile;
 use tuf::{ErrorKind, TargetPath};
@@ -19,6 +20,8 @@ use crate::statement::{ReleaseId, Statement};
 pub const FOLDER: &str = "tuf";
 /// Member of a target's `custom`: digests of the releases from which it is proven to bring security fixes and nothing else.
 pub const SECURITY_ONLY_FROM: &str = "security-only-from";
+/// Member of a target's `custom`: root hash of the release's image.
+pub const ROOT_HASH: &str = "root-hash";
 /// Longest proof in bytes: 64 hashes and a checkpoint with the signatures of all witnesses. Stops a depot from filling memory.
 pub const PROOF_LIMIT: u64 = 64 << 10;
 
@@ -100,6 +103,21 @@ pub fn signed(updated: &mut Updated<'_>, index: &Index) -> Result<Index, TrustEr
         }
     }
     Ok(signed)
+}
+
+/// The release of this version and root hash, when the roles list it: so an appliance learns which release it runs, also where none is
+/// offered but the newer ones. `appliance` is `vendor/name`.
+pub fn release_of(
+    updated: &mut Updated<'_>,
+    appliance: &str,
+    channel: &str,
+    version: &str,
+    root_hash: &Sha256Digest,
+) -> Option<ReleaseId> {
+    let file = updated.find(&target_path(appliance, channel, version).ok()?).ok()?.file;
+    let said = file.custom.as_ref()?.get(ROOT_HASH)?.as_str()?;
+    let is_it = said == root_hash.to_string();
+    file.hashes.digest_by("sha256").filter(|_| is_it)?.parse().ok()
 }
 
 /// The entry of a release in a ledger. It follows from the statement alone.

@@ -176,6 +176,15 @@ impl Depot {
         Ok(bytes)
     }
 
+    /// The first `length` bytes of an object; nobody compares them with anything.
+    pub fn beginning(&self, object: &ObjectRef, length: usize) -> Result<Vec<u8>, DepotError> {
+        let path = object_path(&object.sha256);
+        let mut bytes = Vec::new();
+        let read = self.open(&path)?.take(length as u64).read_to_end(&mut bytes);
+        read.map_err(|error| DepotError::Silent { url: self.url_of(&path), why: error.to_string() })?;
+        Ok(bytes)
+    }
+
     /// Downloads an object to `path`, through `PATH.partial`, which a later call resumes. `progress` hears how many bytes are
     /// there.
     pub fn download(

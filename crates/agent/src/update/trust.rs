@@ -11,11 +11,12 @@ use std::path::Path;
 
 use ledger::policy::Policy;
 use model::definition::{SEALED_TRUST, TRUST_LEDGER, TRUST_ROOT};
-use release::{Index, IndexedRelease, Statement, trust};
+use release::{Index, IndexedRelease, ReleaseId, Statement, trust};
 use tuf::client::{ROOT, trust_root, update};
 use tuf::fetch::{Fetch, FetchError};
 use tuf::store::{FolderStore, Store};
 use tuf::{Limits, Time};
+use update::life::Side;
 
 use super::depot::{Depot, DepotError};
 use super::files::Files;
@@ -56,15 +57,16 @@ impl Sealed {
         }
     }
 
-    /// Of the index what the roles list. `notice` hears what a person should know.
+    /// Of the index what the roles list, and which release runs, where they list that one. `notice` hears what a person should know.
     pub fn believe(
         &self,
         depot: &Depot,
         files: &Files,
         index: &Index,
+        own: &Side,
         now: u64,
         notice: &mut dyn FnMut(String),
-    ) -> Result<Index, String> {
+    ) -> Result<(Index, Option<ReleaseId>), String> {
         let mut store = self.store(files, notice)?;
         let mut fetch = Roles(depot);
         let mut updated =
@@ -74,7 +76,10 @@ impl Sealed {
                 "{name} of what is known of the maker's roles was damaged, and was fetched again"
             ));
         }
-        trust::signed(&mut updated, index).map_err(|error| chain(&error))
+        let (appliance, channel) = (&index.appliance, &index.channel);
+        let running = trust::release_of(&mut updated, appliance, channel, &own.version, &own.root_hash);
+        let signed = trust::signed(&mut updated, index).map_err(|error| chain(&error))?;
+        Ok((signed, running))
     }
 
     /// Checks that the ledger has a release.

@@ -1,12 +1,18 @@
 //! Asking the depot, and what its answers mean for this appliance: the plan, the precheck, the way back.
 
 use super::*;
+use patch::{HEADER_LENGTH, Header};
+use release::Index;
+
 use crate::media;
 use crate::next_root;
 use crate::update::trust::Sealed;
 
 /// Releases whose officers' words are asked for when nobody asked for one. Stops an index of thousands from being thousands of questions.
 const UNASKED_LIMIT: usize = 8;
+
+/// Patches whose beginnings are read to find out which release runs.
+const PATCH_TRIES: usize = 8;
 
 /// A release that is to be installed, and how.
 #[derive(Clone, Debug)]
@@ -49,21 +55,23 @@ pub(super) fn look(host: &dyn Host) -> Result<(), String> {
     let appliance = host.definition().appliance.id();
     let (index, bytes) = depot.index(&appliance, &choices.channel).map_err(|error| explain(&error))?;
     let checked = Checked { time: host.now(), depot: url, channel: choices.channel, serial: index.serial };
-    let (index, bytes) = match Sealed::read(Path::new("/"))? {
+    let known = updater.lock().running_release;
+    let (index, bytes, told) = match Sealed::read(Path::new("/"))? {
         Some(sealed) => {
             let mut notice = |text| tell_once(updater, text);
-            let index = sealed.believe(&depot, files, &index, host.now(), &mut notice)?;
+            let (index, told) =
+                sealed.believe(&depot, files, &index, &updater.own, host.now(), &mut notice)?;
             let bytes = index.to_bytes();
-            (index, bytes)
+            (index, bytes, told)
         }
         None => {
             refuse_older(files, &checked)?;
-            (index, bytes)
+            let told = if known.is_none() { patched_from(&depot, &index, updater) } else { None };
+            (index, bytes, told)
         }
     };
-    let known = updater.lock().running_release;
     let same = index.releases.iter().filter(|release| release.version == updater.own.version);
-    let running = known.or_else(|| {
+    let running = known.or(told).or_else(|| {
         same.rev().take(STATEMENT_TRIES).find_map(|release| {
             let statement = depot.statement(&release.statement).ok()?;
             (statement.image.root_hash == updater.own.root_hash).then(|| release.id())
@@ -80,6 +88,18 @@ pub(super) fn look(host: &dyn Host) -> Result<(), String> {
     let mut state = updater.lock();
     (state.index, state.checked, state.running_release) = (Some(index), Some(checked), running);
     Ok(())
+}
+
+/// Which release runs, by patches that say that they are made from its image: where nobody signs, a depot is believed what it says, and one
+/// that was brought on a disk may have nothing of the release itself.
+fn patched_from(depot: &Depot, index: &Index, updater: &Updater) -> Option<ReleaseId> {
+    let patches = index.releases.iter().rev().flat_map(|release| &release.patches);
+    let patches = patches.filter(|patch| patch.from.is_some()).take(PATCH_TRIES);
+    patches.into_iter().find_map(|patch| {
+        let header = depot.beginning(&patch.object, HEADER_LENGTH).ok()?;
+        let old = Header::read(&mut header.as_slice()).ok()?.old?;
+        patch.from.filter(|_| old.root_hash == updater.own.root_hash)
+    })
 }
 
 /// Decides what would be installed, with the depot's newest answer.

@@ -281,30 +281,37 @@ pub fn trust(suite: &mut Suite) {
         approve(&[&release, "--key", "keys/alice.key", "--depot", &depot]);
     });
     it.kill_power();
-    suite.check("a bundle on a disk brings a release and the officer's word without a network", || {
-        let bundle = bench.join("november.bundle");
-        let (from, to) = (depot.display().to_string(), bundle.display().to_string());
-        tools::run_in(&maker(), &ampoule().display().to_string(), &["bundle", &from, "-o", &to]);
-        let monitor = bench.join("monitor");
-        let it = BootedAppliance::boot(&old, &bench.join("vm"), attachable(&old, &monitor));
-        drop((server, stale_server));
-        set(&it, "update-depot", model::builtin::ATTACHED);
-        let why = refused(&it, Call::CheckUpdates);
-        assert!(why.contains("no disk with a bundle"), "{why}");
-        attach(&monitor, &bundle);
-        let deadline = Instant::now() + Duration::from_secs(60);
-        while updates(&it).available.is_none() {
-            assert!(Instant::now() < deadline, "nobody looks at a new disk: {:?}", updates(&it));
-            std::thread::sleep(Duration::from_secs(1));
-        }
-        let end = apply(&it, "2.0.1", false);
-        assert!(end.reached, "{end:?}");
-        let why = reason(&it, "2.0.1", LifeStage::Approved);
-        assert!(why.contains("approved by alice"), "{why}");
-        it.wait_healthy();
-        expect_running(&it, &new);
-        expect_note(&it);
-        assert_eq!(updates(&it).available, None);
-        it.kill_power();
-    });
+    suite.check(
+        "a bundle on a disk patches an appliance that never saw a depot, with the officer's word",
+        || {
+            let bundle = bench.join("november.bundle");
+            let (from, to) = (depot.display().to_string(), bundle.display().to_string());
+            tools::run_in(&maker(), &ampoule().display().to_string(), &["bundle", &from, "-o", &to]);
+            let monitor = bench.join("monitor");
+            let it = BootedAppliance::boot(&old, &bench.join("carried"), attachable(&old, &monitor));
+            drop((server, stale_server));
+            write_note(&it, NOTE);
+            set(&it, "update-officers", &alice);
+            set(&it, "update-depot", model::builtin::ATTACHED);
+            let why = refused(&it, Call::CheckUpdates);
+            assert!(why.contains("no disk with a bundle"), "{why}");
+            attach(&monitor, &bundle);
+            let deadline = Instant::now() + Duration::from_secs(60);
+            while updates(&it).available.is_none() {
+                assert!(Instant::now() < deadline, "nobody looks at a new disk: {:?}", updates(&it));
+                std::thread::sleep(Duration::from_secs(1));
+            }
+            let offer = updates(&it).available.expect("an offer");
+            assert!(!offer.full, "it knows which release it runs: the maker's roles list it");
+            let end = apply(&it, "2.0.1", false);
+            assert!(end.reached, "{end:?}");
+            let why = reason(&it, "2.0.1", LifeStage::Approved);
+            assert!(why.contains("approved by alice"), "{why}");
+            it.wait_healthy();
+            expect_running(&it, &new);
+            expect_note(&it);
+            assert_eq!(updates(&it).available, None);
+            it.kill_power();
+        },
+    );
 }

@@ -82,6 +82,7 @@ fn a_bundle_is_found_as_the_disk_itself_and_as_a_file_of_any_name() {
         assert_eq!(index.serial, 3, "{kind}");
         assert!(download(&depot, b"").expect("downloads") == content(), "{kind}");
         assert!(download(&depot, &content()[..70_000]).expect("resumes") == content(), "{kind}");
+        assert!(depot.beginning(&object(), 200).expect("begins") == content()[..200], "{kind}");
         assert!(matches!(depot.open("tuf/timestamp.json"), Err(DepotError::Absent { .. })), "{kind}");
     }
 }
