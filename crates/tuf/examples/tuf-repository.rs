@@ -62,7 +62,7 @@ fn main() -> Result<(), Failure> {
     // The second key is lost: a third one takes its place, and what it signed is signed again.
     let mut next = repository.root().next(now.plus_days(365));
     for role in [TopRole::Root, TopRole::Targets] {
-        next = next.with_key(role, third.public()).without_key(role, &Key::ed25519(second.public()).id());
+        next = next.with_key(role, third.public()).without_key(role, &Key::of(second.public()).id());
     }
     let next = Unsigned::root(Some(repository.root()), next)?.sign_by(&[&first, &second, &third])?;
     let targets = repository.targets(&RoleName::targets()).ok_or("BUG: no targets")?.next(now.plus_days(90));
