@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use keys::Sign;
+use keys::role::RoleSign;
 use release::stages::Signatures;
 use release::statement::Statement;
 use release::trust::{FOLDER, TrustError, target_path};
@@ -20,7 +20,7 @@ use tuf::repository::{
     Unsigned,
 };
 use tuf::store::FolderStore;
-use tuf::{Key, RoleName, Time};
+use tuf::{RoleName, Time};
 
 pub use carried::{CarriedError, Prepared};
 use change::ListChange;
@@ -42,7 +42,7 @@ pub struct Signing<'a> {
     /// A root of the roles that is trusted: the one that appliances are sealed with, or a newer one.
     pub root: &'a [u8],
     /// Keys of the roles, in any order. Each signs what its roles sign.
-    pub signers: &'a [&'a dyn Sign],
+    pub signers: &'a [&'a dyn RoleSign],
     /// Seconds since 1970.
     pub now: u64,
     /// For how many days the timestamp is good, and the snapshot at least: [`FRESH_DAYS`], or more for depots that are carried to
@@ -322,9 +322,8 @@ impl Signing<'_> {
     }
 
     /// Those of the keys that a role names.
-    fn of(&self, root: &Root, role: TopRole) -> Vec<&dyn Sign> {
-        let ids = &root.role(role).keyids;
-        let signs = |signer: &&&dyn Sign| ids.contains(&Key::ed25519(signer.public()).id());
+    fn of(&self, root: &Root, role: TopRole) -> Vec<&dyn RoleSign> {
+        let signs = |signer: &&&dyn RoleSign| root.has_key(role, &signer.role_key());
         self.signers.iter().filter(signs).copied().collect()
     }
 }

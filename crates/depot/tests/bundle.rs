@@ -10,7 +10,8 @@ use depot::bundle::{Opened, Selection, import, pack};
 use depot::publish::publish;
 use depot::take::Believing;
 use depot::{DepotError, DepotFolder, care, words};
-use keys::Sign;
+use keys::Sign as _;
+use keys::role::RoleSign;
 use ledger::note::Note;
 use model::Sha256Digest;
 use release::{Index, Statement, trust};
@@ -273,7 +274,7 @@ fn law_2_and_law_7_what_is_not_signed_or_not_logged_is_not_taken() {
 
     // Signed by the roles, and in no ledger.
     let (bench, maker) = (Bench::new(), Maker::new());
-    let signers: [&dyn Sign; 2] = [&maker.offline, &maker.online];
+    let signers: [&dyn RoleSign; 2] = [&maker.offline, &maker.online];
     let release = bench.release("1.0.0", "one");
     publish(
         &bench.depot(),

@@ -13,7 +13,8 @@ use depot::mirror::{self, Place, Progress, Request, Wanted, Why};
 use depot::serve::{Limits, Server};
 use depot::take::Taken;
 use depot::{DepotError, care, words};
-use keys::Sign;
+use keys::Sign as _;
+use keys::role::RoleSign;
 use release::index::object_path;
 use testkit::depot::{DepotServer, Fault};
 use tuf::RoleName;
@@ -145,7 +146,7 @@ fn a_new_root_and_a_new_timestamp_are_followed_and_what_is_older_is_refused() {
     let before = carried.shown();
     refused(at(later), "expired");
     assert_eq!(carried.shown(), before);
-    let online: [&dyn Sign; 1] = [&carried.maker.online];
+    let online: [&dyn RoleSign; 1] = [&carried.maker.online];
     let signing = depot::roles::Signing {
         root: &carried.maker.root,
         signers: &online,

@@ -10,7 +10,8 @@ use depot::DepotError;
 use depot::care;
 use depot::publish::{Ledger, Request, Summary, prepare, publish};
 use depot::roles::{CarriedError, Prepared, RolesError, Signing};
-use keys::{SecretKey, Sign};
+use keys::role::RoleSign;
+use keys::{SecretKey, Sign as _};
 use ledger::note::NoteSigner;
 use ledger::policy::Policy;
 use release::{Listing, ReleaseId, Statement, trust};
@@ -50,13 +51,13 @@ impl Group {
         let root = root.expect("signed").bytes().to_vec();
         let group = Self { bench: Bench::new(), people, online, root };
         let release = group.bench.release("1.0.0", "one");
-        let signers: [&dyn Sign; 3] = [&group.people[0], &group.people[2], &group.online];
+        let signers: [&dyn RoleSign; 3] = [&group.people[0], &group.people[2], &group.online];
         let wanted = Request { signing: Some(group.signing(&signers, None)), ..request(&release) };
         publish(&group.bench.depot(), &wanted, &Copies::default(), &|_, _| ()).expect("published");
         group
     }
 
-    fn signing<'a>(&'a self, signers: &'a [&'a dyn Sign], signed: Option<&'a Path>) -> Signing<'a> {
+    fn signing<'a>(&'a self, signers: &'a [&'a dyn RoleSign], signed: Option<&'a Path>) -> Signing<'a> {
         Signing { root: &self.root, signers, now: NOW, fresh_days: 1, signed }
     }
 
@@ -93,7 +94,7 @@ impl Group {
 
     /// Publishes with the online key and what was signed elsewhere.
     fn publish(&self, release: &Path, signed: &Path) -> Result<Summary, DepotError> {
-        let online: [&dyn Sign; 1] = [&self.online];
+        let online: [&dyn RoleSign; 1] = [&self.online];
         let wanted = Request { signing: Some(self.signing(&online, Some(signed))), ..request(release) };
         publish(&self.bench.depot(), &wanted, &Copies::default(), &|_, _| ())
     }
@@ -169,7 +170,7 @@ fn two_of_three_sign_one_after_another_and_the_release_is_published() {
 fn keys_at_hand_sign_while_it_is_prepared() {
     let group = Group::new();
     let release = next_release(&group);
-    let signers: [&dyn Sign; 2] = [&group.people[0], &group.online];
+    let signers: [&dyn RoleSign; 2] = [&group.people[0], &group.online];
     let wanted = Request { signing: Some(group.signing(&signers, None)), ..request(&release) };
     let prepared = prepare(&group.bench.depot(), &wanted).expect("prepared");
     assert_eq!(prepared.stage.missing()[0].needed, 1);
@@ -201,7 +202,7 @@ fn law_2_no_byte_of_it_is_changed_between_its_signers_and_the_depot() {
     group.sign(&list, 0);
     group.sign(&list, 1);
     let good = fs::read(&list).expect("reads");
-    let online: [&dyn Sign; 1] = [&group.online];
+    let online: [&dyn RoleSign; 1] = [&group.online];
     let depot = group.bench.depot();
     let statement = statement_of(&group, &release);
     let take = |bytes: &[u8]| {
@@ -245,7 +246,7 @@ fn law_2_a_list_is_not_published_over_another_one_than_it_was_prepared_over() {
     group.publish(&other, &overtaking).expect("published");
     let before = group.bench.files();
     let list = group.write(&kept);
-    let online: [&dyn Sign; 1] = [&group.online];
+    let online: [&dyn RoleSign; 1] = [&group.online];
     let depot = group.bench.depot();
     let statement = statement_of(&group, &release);
     let error = carried(group.signing(&online, Some(&list)).list(&depot, "stable", &statement, &[]));
@@ -322,7 +323,7 @@ fn law_2_a_list_of_one_release_does_not_publish_another_one_of_its_version() {
     let CarriedError::Other { differences } = &error else { panic!("{error}") };
     assert!(matches!(&differences[..], [TargetsChange::Changed { .. }]), "{error}");
     // Nor does it with other words about the same one.
-    let online: [&dyn Sign; 1] = [&group.online];
+    let online: [&dyn RoleSign; 1] = [&group.online];
     let proven = ReleaseId(model::Sha256Digest([4; 32]));
     let wanted = Request {
         signing: Some(group.signing(&online, Some(&list))),
@@ -362,7 +363,7 @@ fn a_list_that_is_refused_costs_no_patches_and_no_entry_in_the_ledger() {
     let key = NoteSigner::new("example.com/log".parse().expect("a name"), &log).key().to_string();
     let policy = Policy::parse(format!("log {key}\nquorum none\n").as_bytes()).expect("reads");
     let enter = |_: &[u8]| panic!("nothing is entered");
-    let online: [&dyn Sign; 1] = [&group.online];
+    let online: [&dyn RoleSign; 1] = [&group.online];
     let wanted = Request {
         signing: Some(group.signing(&online, Some(&list))),
         ledger: Some(Ledger { policy: &policy, enter: &enter }),
@@ -419,7 +420,7 @@ fn a_release_is_taken_back_by_two_of_three() {
     let depot = group.bench.depot();
     let prepare =
         |version| care::prepare_removal(&depot, APPLIANCE, "stable", version, &group.signing(&[], None));
-    let online: [&dyn Sign; 1] = [&group.online];
+    let online: [&dyn RoleSign; 1] = [&group.online];
     let remove = |version, list: &Path| {
         let signing = group.signing(&online, Some(list));
         care::remove(&depot, APPLIANCE, "stable", version, NOW, Some(&signing))
@@ -451,7 +452,7 @@ fn a_root_that_takes_a_key_away_comes_with_the_list_that_the_others_signed() {
     let depot = group.bench.depot();
     // 1.0.0 was signed by the first and the third; the third's key was stolen.
     let before = group.trusted();
-    let stolen = Key::ed25519(group.people[2].public()).id();
+    let stolen = Key::of(group.people[2].public()).id();
     let dora = SecretKey::from_seed(&[4; 32]);
     let mut next = before.body().next(Time(NOW).plus_days(365));
     for role in [TopRole::Root, TopRole::Targets] {
@@ -470,7 +471,7 @@ fn a_root_that_takes_a_key_away_comes_with_the_list_that_the_others_signed() {
     let error = group.sign_for(&next, &list, 2).expect_err("is refused");
     assert!(matches!(error, SigningError::NoSay { .. }), "{error}");
     group.sign_for(&next, &list, 0).expect("signed");
-    let online: [&dyn Sign; 1] = [&group.online];
+    let online: [&dyn RoleSign; 1] = [&group.online];
     let follow = |list: &Path| group.signing(&online, Some(list)).follow(&depot, &file);
     let error = carried(follow(&list));
     assert!(matches!(error, CarriedError::Signing(SigningError::Incomplete { .. })), "{error}");
@@ -510,7 +511,7 @@ fn a_first_list_is_prepared_for_an_empty_depot() {
     let list = group.carry(prepared);
     group.sign(&list, 0);
     group.sign(&list, 1);
-    let online: [&dyn Sign; 1] = [&group.online];
+    let online: [&dyn RoleSign; 1] = [&group.online];
     let wanted = Request { signing: Some(group.signing(&online, Some(&list))), ..request(&release) };
     publish(&depot, &wanted, &Copies::default(), &|_, _| ()).expect("published");
     assert!(depot::roles::has_roles(&depot));
@@ -522,7 +523,7 @@ fn a_list_that_nothing_is_added_to_is_signed_anew_before_its_time_is_over() {
     let (depot, root) = (group.bench.depot(), group.bench.path("1.root.json"));
     fs::write(&root, &group.root).expect("writes");
     let later = NOW + 80 * DAY;
-    let online: [&dyn Sign; 1] = [&group.online];
+    let online: [&dyn RoleSign; 1] = [&group.online];
     let list = Signing { now: later, ..group.signing(&[], None) }.prepare_follow(&depot, &root);
     let list = group.carry(list.expect("prepared"));
     group.sign(&list, 0);

@@ -12,7 +12,7 @@ use depot::care;
 use depot::publish::{Ledger, Request, publish};
 use depot::roles::Signing;
 use depot::{DepotError, DepotFolder};
-use keys::Sign;
+use keys::role::RoleSign;
 use release::trust;
 use tuf::client::{Updated, trust_root, update};
 use tuf::fetch::{Fetch, FetchError};
@@ -44,7 +44,7 @@ fn with_client<T>(
 
 /// 1.0.0 and 1.0.1, signed.
 fn publish_two(bench: &Bench, maker: &Maker) {
-    let signers: [&dyn Sign; 2] = [&maker.offline, &maker.online];
+    let signers: [&dyn RoleSign; 2] = [&maker.offline, &maker.online];
     for (version, content) in [("1.0.0", "one"), ("1.0.1", "two!")] {
         let release = bench.release(version, content);
         publish(&bench.depot(), &signed(maker, &signers, &release), &Copies::default(), &|_, _| ())
@@ -95,10 +95,10 @@ fn an_appliance_learns_which_release_it_runs_from_the_roles_and_by_its_root_hash
 fn law_2_what_its_maker_withdrew_is_taken_from_nowhere() {
     let (bench, maker) = (Bench::new(), Maker::new());
     publish_two(&bench, &maker);
-    let signers: [&dyn Sign; 2] = [&maker.offline, &maker.online];
+    let signers: [&dyn RoleSign; 2] = [&maker.offline, &maker.online];
     // Somebody keeps the index of before.
     let (kept, files) = (bench.index(), bench.files());
-    let withdraw = |signers: &[&dyn Sign]| {
+    let withdraw = |signers: &[&dyn RoleSign]| {
         let signing = Signing { root: &maker.root, signers, now: NOW, fresh_days: 1, signed: None };
         care::remove(&bench.depot(), APPLIANCE, "stable", "1.0.1", NOW, Some(&signing))
     };
@@ -116,7 +116,7 @@ fn law_2_what_its_maker_withdrew_is_taken_from_nowhere() {
 #[test]
 fn what_brings_security_fixes_only_is_the_roles_word_and_not_the_index_s() {
     let (bench, maker) = (Bench::new(), Maker::new());
-    let signers: [&dyn Sign; 2] = [&maker.offline, &maker.online];
+    let signers: [&dyn RoleSign; 2] = [&maker.offline, &maker.online];
     let from = release::ReleaseId(model::Sha256Digest([4; 32]));
     for (version, content, security_only_from) in [("1.0.0", "one", vec![]), ("1.0.1", "two!", vec![from])] {
         let release = bench.release(version, content);
@@ -136,7 +136,7 @@ fn what_brings_security_fixes_only_is_the_roles_word_and_not_the_index_s() {
 #[test]
 fn law_7_a_release_is_not_published_before_it_is_logged() {
     let (bench, maker) = (Bench::new(), Maker::new());
-    let signers: [&dyn Sign; 2] = [&maker.offline, &maker.online];
+    let signers: [&dyn RoleSign; 2] = [&maker.offline, &maker.online];
     let release = bench.release("1.0.0", "one");
     bench.depot();
     let before = bench.files();
@@ -180,11 +180,11 @@ fn law_7_a_release_is_not_published_before_it_is_logged() {
 fn too_few_keys_publish_nothing_and_a_signed_depot_stays_signed() {
     let (bench, maker) = (Bench::new(), Maker::new());
     let release = bench.release("1.0.0", "one");
-    let online: [&dyn Sign; 1] = [&maker.online];
+    let online: [&dyn RoleSign; 1] = [&maker.online];
     let refused = publish(&bench.depot(), &signed(&maker, &online, &release), &Copies::default(), &|_, _| ());
     assert!(matches!(refused, Err(DepotError::Roles(_))), "{refused:?}");
     assert!(bench.depot().index(APPLIANCE, "stable").expect("reads").is_none());
-    let both: [&dyn Sign; 2] = [&maker.offline, &maker.online];
+    let both: [&dyn RoleSign; 2] = [&maker.offline, &maker.online];
     publish(&bench.depot(), &signed(&maker, &both, &release), &Copies::default(), &|_, _| ())
         .expect("published");
     let next = bench.release("1.0.1", "two!");
@@ -197,7 +197,7 @@ fn too_few_keys_publish_nothing_and_a_signed_depot_stays_signed() {
 fn a_depot_is_fresh_again_after_a_refresh_with_the_online_key_alone() {
     let (bench, maker) = (Bench::new(), Maker::new());
     let release = bench.release("1.0.0", "one");
-    let both: [&dyn Sign; 2] = [&maker.offline, &maker.online];
+    let both: [&dyn RoleSign; 2] = [&maker.offline, &maker.online];
     publish(&bench.depot(), &signed(&maker, &both, &release), &Copies::default(), &|_, _| ())
         .expect("published");
     let later = NOW + 20 * 24 * 3600;
@@ -205,7 +205,7 @@ fn a_depot_is_fresh_again_after_a_refresh_with_the_online_key_alone() {
     trust_root(&mut store, &maker.root).expect("a root");
     let mut files = Files(bench.path("depot"));
     assert!(update(&mut store, &mut files, Limits::DEFAULT, Time(later)).is_err(), "it is expired");
-    let online: [&dyn Sign; 1] = [&maker.online];
+    let online: [&dyn RoleSign; 1] = [&maker.online];
     let signing = Signing { root: &maker.root, signers: &online, now: later, fresh_days: 1, signed: None };
     signing.refresh(&bench.depot()).expect("renewed");
     with_client(&maker, &bench.depot(), later, |client| {

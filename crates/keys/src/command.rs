@@ -1,10 +1,12 @@
 //! A signer that is a command: how a hardware token, an HSM or a cloud's key service signs for us.
 //!
-//! The message is on the command's standard input; its signature, 64 bytes or their base64, is on its standard output. The public key
-//! is in the environment variable [`PUBLIC_KEY_VARIABLE`], so that one script can serve several keys. Standard error stays the
-//! person's, for prompts. What a command answers is believed only when it verifies.
+//! The message is on the command's standard input; its signature, or the base64 of it, is on its standard output: 64 bytes of an Ed25519 key;
+//! DER of an ECDSA key, or the 64 bytes of r and s that PKCS#11 has. The public key is in the environment variable [`PUBLIC_KEY_VARIABLE`],
+//! so that one script can serve several keys. Standard error stays the person's, for prompts. What a command answers is believed only when it
+//! verifies.
 
 use std::ffi::OsString;
+use std::fmt::Display;
 use std::io::{Read as _, Write as _};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc;
@@ -14,9 +16,11 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::{PublicKey, SIGNATURE_LENGTH, Sign, SignError, Signature};
+use crate::ecdsa::{self, EcdsaKey};
+use crate::role::{RoleKey, RoleSign};
+use crate::{PublicKey, Sign, SignError, Signature};
 
-/// Where a command finds which key is meant: 64 hexadecimal digits.
+/// Where a command finds which key is meant: 64 hexadecimal digits of an Ed25519 key, PEM of an ECDSA key.
 pub const PUBLIC_KEY_VARIABLE: &str = "AMPOULE_PUBLIC_KEY";
 /// Most bytes of an answer. Stops a command that prints without end.
 pub const ANSWER_LIMIT: u64 = 4 << 10;
@@ -26,19 +30,19 @@ pub const TIME_LIMIT: Duration = Duration::from_secs(120);
 /// How often a command is asked whether it has ended.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// Whoever signs behind a command.
+/// Whoever signs behind a command. With a [`PublicKey`] it can [`Sign`]; with an [`EcdsaKey`] it signs for roles only.
 #[derive(Clone, Debug)]
-pub struct CommandSigner {
-    public: PublicKey,
+pub struct CommandSigner<K> {
+    public: K,
     program: OsString,
     arguments: Vec<OsString>,
     limit: Duration,
 }
 
-impl CommandSigner {
+impl<K: Display> CommandSigner<K> {
     /// The signer of `public` behind a program, which is started without a shell.
     pub fn new(
-        public: PublicKey,
+        public: K,
         program: impl Into<OsString>,
         arguments: impl IntoIterator<Item = impl Into<OsString>>,
     ) -> Self {
@@ -51,8 +55,48 @@ impl CommandSigner {
         Self { limit, ..self }
     }
 
-    fn failed(&self, why: impl std::fmt::Display) -> SignError {
+    fn failed(&self, why: impl Display) -> SignError {
         SignError(format!("the signing command `{}` {why}", self.program.to_string_lossy()))
+    }
+
+    /// What the command answers, once it verifies. `readings` are what bytes of it may be as a signature.
+    fn signature<S>(
+        &self,
+        message: &[u8],
+        forms: &str,
+        readings: impl Fn(&[u8]) -> Vec<S>,
+        verifies: impl Fn(&S) -> bool,
+    ) -> Result<S, SignError> {
+        let answer = self.answer(message)?;
+        let mut signatures = readings(&answer);
+        // `openssl base64` breaks lines.
+        let base64: Vec<u8> = answer.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
+        if let Ok(decoded) = STANDARD.decode(base64) {
+            signatures.extend(readings(&decoded));
+        }
+        if signatures.is_empty() {
+            return Err(
+                self.failed(format_args!("printed no signature: {forms}, or base64 of it, is expected"))
+            );
+        }
+        let good = signatures.into_iter().find(verifies);
+        good.ok_or_else(|| self.failed("signed with another key than this one, or something else"))
+    }
+
+    /// Starts the command, and waits for what it answers. It is not left running.
+    fn answer(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
+        let mut command = Command::new(&self.program);
+        command.args(&self.arguments).env(PUBLIC_KEY_VARIABLE, self.public.to_string());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child =
+            command.spawn().map_err(|error| self.failed(format_args!("can not be started: {error}")))?;
+        let answer = self.ask(&mut child, message);
+        if answer.is_err() {
+            // It may have ended by itself.
+            drop(child.kill());
+            drop(child.wait());
+        }
+        answer
     }
 
     /// What the command printed, once it has ended well.
@@ -91,43 +135,26 @@ impl CommandSigner {
     }
 }
 
-impl Sign for CommandSigner {
+impl Sign for CommandSigner<PublicKey> {
     fn public(&self) -> PublicKey {
         self.public
     }
 
     fn sign(&self, message: &[u8]) -> Result<Signature, SignError> {
-        let mut command = Command::new(&self.program);
-        command.args(&self.arguments).env(PUBLIC_KEY_VARIABLE, self.public.to_string());
-        command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child =
-            command.spawn().map_err(|error| self.failed(format_args!("can not be started: {error}")))?;
-        let answer = self.ask(&mut child, message);
-        if answer.is_err() {
-            // It may have ended by itself; either way nothing is left running.
-            drop(child.kill());
-            drop(child.wait());
-        }
-        let signature = parse(&answer?).ok_or_else(|| {
-            self.failed(format_args!(
-                "printed no signature: {SIGNATURE_LENGTH} bytes, or their base64, are expected"
-            ))
-        })?;
-        if !self.public.verifies(message, &signature) {
-            return Err(
-                self.failed(format_args!("signed with another key than {}, or something else", self.public))
-            );
-        }
-        Ok(signature)
+        let readings = |bytes: &[u8]| bytes.try_into().ok().map(Signature).into_iter().collect();
+        self.signature(message, "64 bytes", readings, |signature| self.public.verifies(message, signature))
     }
 }
 
-fn parse(answer: &[u8]) -> Option<Signature> {
-    let bytes = match answer.len() {
-        SIGNATURE_LENGTH => answer.to_vec(),
-        _ => STANDARD.decode(answer.trim_ascii()).ok()?,
-    };
-    Some(Signature(bytes.try_into().ok()?))
+impl RoleSign for CommandSigner<EcdsaKey> {
+    fn role_key(&self) -> RoleKey {
+        RoleKey::EcdsaP256(self.public.clone())
+    }
+
+    fn sign_document(&self, message: &[u8]) -> Result<Vec<u8>, SignError> {
+        let verifies = |signature: &Vec<u8>| self.public.verifies(message, signature);
+        self.signature(message, "DER, or the 64 bytes of r and s", ecdsa::readings, verifies)
+    }
 }
 
 #[cfg(test)]
@@ -139,7 +166,7 @@ mod tests {
         SecretKey::from_seed(&[5; 32])
     }
 
-    fn shell(script: &str) -> CommandSigner {
+    fn shell(script: &str) -> CommandSigner<PublicKey> {
         CommandSigner::new(key().public(), "sh", ["-c", script]).with_limit(Duration::from_secs(5))
     }
 

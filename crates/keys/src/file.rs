@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use crate::ecdsa::NoEcdsaKey;
 use crate::{PublicKey, SecretKey, Sign as _, unhex};
 
 use sealing::Encryption;
@@ -139,6 +140,14 @@ pub enum KeyFileErrorKind {
     /// Its public key is not its secret's.
     #[error("has a public key that is not its secret's")]
     Mismatch,
+    /// It is a public key that can not be used.
+    #[error(transparent)]
+    Public(#[from] NoEcdsaKey),
+    /// It is a role's key, and a note was to be signed.
+    #[error(
+        "has an ECDSA P-256 key, which signs for the roles only: ledgers, witnesses, approvals and rebuilds are signed with Ed25519"
+    )]
+    NotForNotes,
 }
 
 impl KeyFileErrorKind {
@@ -158,6 +167,19 @@ impl KeyFileErrorKind {
             }
             Self::Writable { .. } => "look at the command; then: chmod 600",
             Self::Mismatch => "take another copy of the file",
+            Self::Public(NoEcdsaKey::Secret) => {
+                "`openssl pkey -in FILE -pubout -out PUBLIC` writes the public key; keep the secret one where nobody finds it"
+            }
+            Self::Public(NoEcdsaKey::Ed25519) => {
+                "`openssl pkey -pubin -in FILE -outform DER | tail -c 32 | od -An -tx1 -w32 | tr -d ' '` writes the digits"
+            }
+            Self::Public(NoEcdsaKey::OtherForm) => {
+                "`openssl ec -pubin -in FILE -conv_form uncompressed` writes it in the form that is read"
+            }
+            Self::Public(_) => {
+                "a role's key is Ed25519, or ECDSA on P-256 (prime256v1, secp256r1): make one of these in the device"
+            }
+            Self::NotForNotes => "make an Ed25519 key for it: `ampoule keys new NAME`",
             _ => return None,
         })
     }

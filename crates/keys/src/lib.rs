@@ -1,16 +1,22 @@
-//! Keys: who signs, and whether a signature is theirs. Ours are Ed25519.
+//! Keys: who signs, and whether a signature is theirs. Ours are Ed25519; those of roles may be ECDSA, too (`role`).
 //!
 //! What is signed and in which form it is written down (TUF metadata, signed notes) is the business of the crates that
-//! use this one. Without features this crate is pure and small enough for an appliance. `foreign` adds verification with keys of other
-//! makers' tools; `signers` adds what a person's machine needs to sign: key files, signing commands, and
-//! `stored`, which is either of them.
+//! use this one. Without features this crate is what signed notes take; `ecdsa` adds what an appliance needs to follow roles, `foreign`
+//! keys of other makers' tools, and `signers` what a person's machine needs to sign: key files, signing commands, and `stored`, which is
+//! either of them.
 
 #[cfg(feature = "signers")]
 pub mod command;
+#[cfg(feature = "ecdsa")]
+pub mod ecdsa;
 #[cfg(feature = "signers")]
 pub mod file;
+#[cfg(feature = "ecdsa")]
+pub mod role;
 #[cfg(feature = "foreign")]
-pub mod foreign;
+pub mod rsa;
+#[cfg(feature = "ecdsa")]
+pub mod spki;
 #[cfg(feature = "signers")]
 pub mod stored;
 
@@ -42,7 +48,7 @@ pub struct NoPublicKey;
 #[error("{0}")]
 pub struct SignError(pub String);
 
-/// Whoever can sign with a key: a key in memory, or a device that keeps it to itself.
+/// Whoever can sign with an Ed25519 key: a key in memory, or a device that keeps it to itself. Signed notes take no other.
 pub trait Sign {
     /// The key that its signatures are judged with.
     fn public(&self) -> PublicKey;

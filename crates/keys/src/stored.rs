@@ -1,26 +1,41 @@
 //! A key as it lies on a person's machine: a key file, or a file that names the command which signs with it.
 
+use std::fmt::Display;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Sign;
 use crate::command::CommandSigner;
+use crate::ecdsa::EcdsaKey;
 use crate::file::{FILE_LIMIT, KeyFile, KeyFileError, KeyFileErrorKind, is_name, read_limited, writing};
-use crate::{PublicKey, Sign};
+use crate::role::{KeyKind, RoleKey, RoleSign};
 
 /// The format of a file that names a command.
-pub const COMMAND_FORMAT: &str = "ampoule-signer-1";
+pub const COMMAND_FORMAT: &str = "ampoule-signer-2";
+/// The format before keys had kinds: all were Ed25519.
+const COMMAND_FORMAT_1: &str = "ampoule-signer-1";
 /// Most words of a command. Stops a file that is none.
 const WORDS_LIMIT: usize = 64;
 
 /// A file that names the command which signs: for keys that never leave a token, an HSM or a cloud's key service.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommandFile {
+    name: String,
+    key: RoleKey,
+    /// The program and its arguments. No shell is between.
+    command: Vec<String>,
+}
+
+/// The same as it is written.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenCommand {
     format: String,
     name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    kind: Option<KeyKind>,
     public: String,
-    /// The program and its arguments. No shell is between.
     command: Vec<String>,
 }
 
@@ -33,37 +48,65 @@ pub enum StoredKey {
     Command(CommandFile),
 }
 
+fn syntax(why: impl ToString) -> KeyFileErrorKind {
+    KeyFileErrorKind::Syntax(why.to_string())
+}
+
 impl CommandFile {
     /// A key behind a command: its program, and its arguments.
-    pub fn new(name: &str, public: PublicKey, command: Vec<String>) -> Result<Self, KeyFileErrorKind> {
-        let (format, name) = (COMMAND_FORMAT.to_owned(), name.to_owned());
-        Self { format, name, public: public.to_string(), command }.checked()
+    pub fn new(name: &str, key: impl Into<RoleKey>, command: Vec<String>) -> Result<Self, KeyFileErrorKind> {
+        if !is_name(name) {
+            return Err(KeyFileErrorKind::Name);
+        }
+        if command.is_empty() || command.len() > WORDS_LIMIT {
+            return Err(syntax("`command` is no program with its arguments"));
+        }
+        Ok(Self { name: name.to_owned(), key: key.into(), command })
     }
 
     fn parse(text: &[u8]) -> Result<Self, KeyFileErrorKind> {
-        let file: Self =
-            serde_json::from_slice(text).map_err(|error| KeyFileErrorKind::Syntax(error.to_string()))?;
-        file.checked()
+        let WrittenCommand { format, name, kind, public, command } =
+            serde_json::from_slice(text).map_err(syntax)?;
+        let key = match (format == COMMAND_FORMAT_1, kind) {
+            (true, None) | (false, Some(KeyKind::Ed25519)) => public.parse().map(RoleKey::Ed25519).ok(),
+            (false, Some(KeyKind::EcdsaP256)) => EcdsaKey::from_pem(&public).map(RoleKey::EcdsaP256).ok(),
+            _ => return Err(syntax("`kind` does not go with its format")),
+        };
+        Self::new(&name, key.ok_or_else(|| syntax("`public` is no public key of its kind"))?, command)
     }
 
-    fn checked(self) -> Result<Self, KeyFileErrorKind> {
-        let syntax = |why: &str| Err(KeyFileErrorKind::Syntax(why.to_owned()));
-        if !is_name(&self.name) {
-            return Err(KeyFileErrorKind::Name);
-        }
-        if self.public.parse::<PublicKey>().is_err() {
-            return syntax("`public` is no public key");
-        }
-        if self.command.is_empty() || self.command.len() > WORDS_LIMIT {
-            return syntax("`command` is no program with its arguments");
-        }
-        Ok(self)
+    fn to_text(&self) -> String {
+        let written = WrittenCommand {
+            format: COMMAND_FORMAT.to_owned(),
+            name: self.name.clone(),
+            kind: Some(self.key.kind()),
+            public: self.key.to_string(),
+            command: self.command.clone(),
+        };
+        serde_json::to_string_pretty(&written).expect("strings are always JSON") + "\n"
     }
 
     /// Writes a new file, never over another one.
     pub fn write_new(&self, path: &Path) -> Result<(), KeyFileError> {
-        let text = serde_json::to_string_pretty(self).expect("strings are always JSON") + "\n";
-        writing::write_new(path, &text).map_err(|kind| KeyFileError { path: path.to_owned(), kind })
+        writing::write_new(path, &self.to_text()).map_err(|kind| KeyFileError { path: path.to_owned(), kind })
+    }
+
+    fn signer<K: Display>(&self, key: K) -> CommandSigner<K> {
+        let (program, arguments) = self.command.split_first().expect("a command has a program");
+        CommandSigner::new(key, program, arguments)
+    }
+}
+
+/// The public key in a file: PEM of an ECDSA key, or a key file of either kind.
+pub fn read_public(path: &Path) -> Result<RoleKey, KeyFileError> {
+    let wrong = |kind| KeyFileError { path: path.to_owned(), kind };
+    let (text, _) = read_limited(path).map_err(wrong)?;
+    match text.starts_with(b"-----BEGIN ") {
+        true => {
+            let key = EcdsaKey::from_pem(&String::from_utf8_lossy(&text));
+            key.map(RoleKey::EcdsaP256).map_err(|source| wrong(source.into()))
+        }
+        false => Ok(StoredKey::read(path)?.key()),
     }
 }
 
@@ -88,7 +131,8 @@ impl StoredKey {
             format: String,
         }
         let is_command = text.len() as u64 <= FILE_LIMIT
-            && serde_json::from_slice::<Head>(text).is_ok_and(|head| head.format == COMMAND_FORMAT);
+            && serde_json::from_slice::<Head>(text)
+                .is_ok_and(|head| [COMMAND_FORMAT, COMMAND_FORMAT_1].contains(&&*head.format));
         if is_command {
             CommandFile::parse(text).map(Self::Command)
         } else {
@@ -105,10 +149,10 @@ impl StoredKey {
     }
 
     /// Whose signatures it makes.
-    pub fn public(&self) -> PublicKey {
+    pub fn key(&self) -> RoleKey {
         match self {
-            Self::File(file) => file.public(),
-            Self::Command(file) => file.public.parse().expect("the public key was read when the file was"),
+            Self::File(file) => file.public().into(),
+            Self::Command(file) => file.key.clone(),
         }
     }
 
@@ -117,15 +161,32 @@ impl StoredKey {
         matches!(self, Self::File(file) if file.is_encrypted())
     }
 
-    /// Whoever signs with it.
-    pub fn signer(&self, passphrase: Option<&str>) -> Result<Box<dyn Sign + Send + Sync>, KeyFileErrorKind> {
-        match self {
-            Self::File(file) => Ok(Box::new(file.open(passphrase)?)),
-            Self::Command(file) => {
-                let (program, arguments) = file.command.split_first().expect("a command has a program");
-                Ok(Box::new(CommandSigner::new(self.public(), program, arguments)))
-            }
-        }
+    /// Whoever signs documents of roles with it.
+    pub fn role_signer(
+        &self,
+        passphrase: Option<&str>,
+    ) -> Result<Box<dyn RoleSign + Send + Sync>, KeyFileErrorKind> {
+        Ok(match self {
+            Self::File(file) => Box::new(file.open(passphrase)?),
+            Self::Command(file) => match &file.key {
+                RoleKey::Ed25519(key) => Box::new(file.signer(*key)),
+                RoleKey::EcdsaP256(key) => Box::new(file.signer(key.clone())),
+            },
+        })
+    }
+
+    /// Whoever signs notes with it: a ledger, a witness, an officer, a rebuilder.
+    pub fn note_signer(
+        &self,
+        passphrase: Option<&str>,
+    ) -> Result<Box<dyn Sign + Send + Sync>, KeyFileErrorKind> {
+        Ok(match self {
+            Self::File(file) => Box::new(file.open(passphrase)?),
+            Self::Command(file) => match &file.key {
+                RoleKey::Ed25519(key) => Box::new(file.signer(*key)),
+                RoleKey::EcdsaP256(_) => return Err(KeyFileErrorKind::NotForNotes),
+            },
+        })
     }
 }
 
@@ -151,10 +212,12 @@ mod tests {
         for (path, name) in [(&one, "a"), (&other, "b")] {
             let stored = StoredKey::read(path).expect("reads");
             assert_eq!(
-                (stored.name(), stored.public(), stored.is_encrypted()),
-                (name, key().public(), false)
+                (stored.name(), stored.key(), stored.is_encrypted()),
+                (name, key().public().into(), false)
             );
-            assert_eq!(stored.signer(None).expect("opens").sign(b"message").expect("signs"), signature);
+            let (notes, roles) = (stored.note_signer(None), stored.role_signer(None));
+            assert_eq!(notes.expect("opens").sign(b"message").expect("signs"), signature);
+            assert_eq!(roles.expect("opens").sign_document(b"message").expect("signs"), signature.0);
         }
     }
 
@@ -177,8 +240,35 @@ mod tests {
     fn what_is_no_command_is_refused() {
         assert!(CommandFile::new("b", key().public(), vec![]).is_err());
         assert!(CommandFile::new("", key().public(), vec!["true".to_owned()]).is_err());
-        for text in ["", "{}", "{\"format\":\"ampoule-signer-1\"}", "{\"format\":\"ampoule-signer-2\"}"] {
+        for text in ["", "{}", "{\"format\":\"ampoule-signer-1\"}", "{\"format\":\"ampoule-signer-3\"}"] {
             assert!(StoredKey::parse(text.as_bytes()).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_file_from_before_keys_had_kinds_is_read_and_one_kind_is_not_taken_for_another() {
+        let public = key().public();
+        let text = |format: u8, kind: &str, public: &str| {
+            format!(
+                r#"{{"format":"ampoule-signer-{format}","name":"b",{kind}"public":"{public}","command":["true"]}}"#
+            )
+        };
+        let hexadecimal = public.to_string();
+        let old = StoredKey::parse(text(1, "", &hexadecimal).as_bytes()).expect("reads");
+        assert_eq!(old.key(), public.into());
+        let new = text(2, r#""kind":"ed25519","#, &hexadecimal);
+        assert_eq!(StoredKey::parse(new.as_bytes()).expect("reads"), old);
+        for (format, kind) in [
+            (1, r#""kind":"ed25519","#),
+            (1, r#""kind":"ecdsa-p256","#),
+            (2, ""),
+            (2, r#""kind":"ecdsa-p256","#),
+            (2, r#""kind":"rsa","#),
+        ] {
+            assert!(
+                StoredKey::parse(text(format, kind, &hexadecimal).as_bytes()).is_err(),
+                "{format} {kind}"
+            );
         }
     }
 }

@@ -1,13 +1,17 @@
-//! Makes a repository for other programs to read: two roots, a delegated role, and two versions of everything.
+//! Makes a repository for other programs to read: two roots, a delegated role, keys of two kinds, and two versions of everything.
 //!
 //! Usage: `tuf-repository FOLDER`, which has to be empty. Writes `trusted-root.json`, `metadata/` and `targets/`. The keys are drawn
-//! for this one repository and forgotten.
+//! for this one repository and forgotten. One of them is an ECDSA key that `openssl` keeps, and signs with, as a device would.
 
 use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::SystemTime;
 
+use keys::command::CommandSigner;
+use keys::ecdsa::EcdsaKey;
+use keys::role::RoleSign as _;
 use keys::{SecretKey, Sign as _};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
@@ -26,7 +30,9 @@ const BANK: (&str, &[u8]) = ("acme/bank/2.0/statement é.json", b"{\"version\":\
 fn main() -> Result<(), Failure> {
     let folder = std::env::args_os().nth(1).map(PathBuf::from).ok_or("usage: tuf-repository FOLDER")?;
     let now = Time(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_secs());
-    let [first, second, third, snapshot, timestamp, bank_key] = keys_of(now, &folder);
+    let [second, third, snapshot, timestamp, bank_key] = keys_of(now, &folder);
+    let secret = std::env::temp_dir().join(format!("tuf-repository-{}.pem", std::process::id()));
+    let first = device(&secret)?;
     let (metadata, files) = (folder.join("metadata"), folder.join("targets"));
     fs::create_dir_all(&metadata)?;
     let mut store = FolderStore::new(&metadata);
@@ -43,7 +49,7 @@ fn main() -> Result<(), Failure> {
         .with_key(TopRole::Snapshot, snapshot.public())
         .with_key(TopRole::Timestamp, timestamp.public());
     for role in [TopRole::Root, TopRole::Targets] {
-        root = root.with_key(role, first.public()).with_key(role, second.public()).with_threshold(role, 2);
+        root = root.with_key(role, first.role_key()).with_key(role, second.public()).with_threshold(role, 2);
     }
     let root = Unsigned::root(None, root)?.sign_by(&[&first, &second])?;
     fs::write(folder.join("trusted-root.json"), root.bytes())?;
@@ -62,7 +68,7 @@ fn main() -> Result<(), Failure> {
     // The second key is lost: a third one takes its place, and what it signed is signed again.
     let mut next = repository.root().next(now.plus_days(365));
     for role in [TopRole::Root, TopRole::Targets] {
-        next = next.with_key(role, third.public()).without_key(role, &Key::ed25519(second.public()).id());
+        next = next.with_key(role, third.public()).without_key(role, &Key::of(second.public()).id());
     }
     let next = Unsigned::root(Some(repository.root()), next)?.sign_by(&[&first, &second, &third])?;
     let targets = repository.targets(&RoleName::targets()).ok_or("BUG: no targets")?.next(now.plus_days(90));
@@ -71,7 +77,18 @@ fn main() -> Result<(), Failure> {
     let changes = Changes { roots: vec![next], targets: vec![(RoleName::targets(), targets)] };
     let (_, publication) = repository.renew(changes, freshness)?;
     publication.write(&mut store)?;
+    fs::remove_file(&secret)?;
     Ok(())
+}
+
+/// A key that `openssl` keeps in a file.
+fn device(secret: &Path) -> Result<CommandSigner<EcdsaKey>, Failure> {
+    let script = "umask 077 && openssl ecparam -name prime256v1 -genkey -noout -out \"$0\" && openssl pkey -in \"$0\" -pubout";
+    let made = Command::new("sh").args(["-c", script]).arg(secret).output()?;
+    let public = EcdsaKey::from_pem(&String::from_utf8(made.stdout)?)?;
+    let sign =
+        ["dgst", "-sha256", "-sign"].map(Into::into).into_iter().chain([secret.as_os_str().to_owned()]);
+    Ok(CommandSigner::new(public, "openssl", sign))
 }
 
 /// Lists a file, and puts it where a repository with consistent snapshots has it.

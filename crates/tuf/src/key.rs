@@ -2,9 +2,10 @@
 
 use std::fmt;
 
+use keys::ecdsa::EcdsaKey;
+use keys::role::RoleKey;
 #[cfg(feature = "foreign")]
-use keys::foreign::ForeignKey;
-use keys::{PublicKey, Signature};
+use keys::rsa::RsaKey;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
@@ -27,19 +28,24 @@ pub struct Key {
 /// What signatures are judged with.
 #[derive(Clone, Debug, PartialEq)]
 enum Material {
-    Ed25519(PublicKey),
+    /// A key that we can sign with, too.
+    Role(RoleKey),
     #[cfg(feature = "foreign")]
-    Foreign(ForeignKey),
+    Rsa(RsaKey),
     Unknown,
 }
 
 impl Key {
-    /// One of our keys.
-    pub fn ed25519(key: PublicKey) -> Self {
-        let value =
-            json!({ "keytype": "ed25519", "scheme": "ed25519", "keyval": { "public": key.to_string() } });
+    /// One of our keys, as the specification writes it.
+    pub fn of(key: impl Into<RoleKey>) -> Self {
+        let key = key.into();
+        let (kind, scheme) = match &key {
+            RoleKey::Ed25519(_) => ("ed25519", "ed25519"),
+            RoleKey::EcdsaP256(_) => ("ecdsa", "ecdsa-sha2-nistp256"),
+        };
+        let value = json!({ "keytype": kind, "scheme": scheme, "keyval": { "public": key.to_string() } });
         match value {
-            Value::Object(members) => Self { members, material: Material::Ed25519(key) },
+            Value::Object(members) => Self { members, material: Material::Role(key) },
             _ => unreachable!("BUG: an object was written"),
         }
     }
@@ -59,12 +65,9 @@ impl Key {
         KeyId(hex(&Sha256::digest(canonical(&Value::Object(self.members.clone())))))
     }
 
-    /// The key, when it is one of our kind.
-    pub fn public(&self) -> Option<PublicKey> {
-        match self.material {
-            Material::Ed25519(key) => Some(key),
-            _ => None,
-        }
+    /// Whether this is the key, however it is written.
+    pub fn is_key(&self, key: &RoleKey) -> bool {
+        matches!(&self.material, Material::Role(other) if other == key)
     }
 
     /// Its kind, as it is written.
@@ -93,11 +96,9 @@ impl Key {
     pub(crate) fn verifies(&self, message: &[u8], signature: &str) -> bool {
         let Some(signature) = unhex(signature) else { return false };
         match &self.material {
-            Material::Ed25519(key) => {
-                signature.try_into().is_ok_and(|bytes| key.verifies(message, &Signature(bytes)))
-            }
+            Material::Role(key) => key.verifies(message, &signature),
             #[cfg(feature = "foreign")]
-            Material::Foreign(key) => key.verifies(message, &signature),
+            Material::Rsa(key) => key.verifies(message, &signature),
             Material::Unknown => false,
         }
     }
@@ -106,13 +107,14 @@ impl Key {
 /// Kinds and schemes of the specification. `ecdsa-sha2-nistp256` as a kind is how it was written before 1.0.32.
 fn material(kind: &str, scheme: &str, public: &str) -> Option<Material> {
     match (kind, scheme) {
-        ("ed25519", "ed25519") => public.to_ascii_lowercase().parse().ok().map(Material::Ed25519),
-        #[cfg(feature = "foreign")]
+        ("ed25519", "ed25519") => {
+            public.to_ascii_lowercase().parse().ok().map(|key| Material::Role(RoleKey::Ed25519(key)))
+        }
         ("ecdsa" | "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp256") => {
-            ForeignKey::ecdsa_p256(public).ok().map(Material::Foreign)
+            EcdsaKey::from_pem(public).ok().map(|key| Material::Role(key.into()))
         }
         #[cfg(feature = "foreign")]
-        ("rsa", "rsassa-pss-sha256") => ForeignKey::rsa_pss(public).ok().map(Material::Foreign),
+        ("rsa", "rsassa-pss-sha256") => RsaKey::from_pem(public).ok().map(Material::Rsa),
         _ => None,
     }
 }

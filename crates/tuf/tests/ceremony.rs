@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use keys::role::RoleSign;
 use keys::{PublicKey, SecretKey, Sign, SignError, Signature};
 use tuf::client::{trust_root, update};
 use tuf::metadata::{Delegation, Root, TargetFile, Targets, TopRole};
@@ -110,7 +111,7 @@ fn two_people_sign_a_root_on_two_machines() {
 
 #[test]
 fn the_same_signers_give_the_same_bytes_in_any_order() {
-    let sign = |signers: &[&dyn Sign]| {
+    let sign = |signers: &[&dyn RoleSign]| {
         let unsigned = Unsigned::root(None, shared_root()).expect("follows");
         unsigned.sign_by(signers).expect("signs").bytes().to_vec()
     };
@@ -139,7 +140,8 @@ fn a_document_that_was_changed_on_its_way_is_found_out_by_the_next_signer() {
 fn a_key_without_a_say_does_not_sign() {
     let unsigned = Unsigned::root(None, shared_root()).expect("follows");
     let error = unsigned.sign(&key(4)).expect_err("is refused");
-    assert_eq!(error.to_string(), format!("the key {} has no say in this document", key(4).public()));
+    let id = Key::of(key(4).public()).id();
+    assert_eq!(error.to_string(), format!("the key {id} has no say in this document"));
 }
 
 #[test]
@@ -173,7 +175,7 @@ fn a_root_that_nobody_could_follow_is_not_made() {
 fn a_new_root_needs_the_old_keys_and_the_new_ones_and_says_what_it_changes() {
     let before = shared_root();
     let [lost, new] = [key(0), key(6)].map(|key| key.public());
-    let lost = Key::ed25519(lost).id();
+    let lost = Key::of(lost).id();
     let after =
         before.next(NOW.plus_days(400)).without_key(TopRole::Root, &lost).with_key(TopRole::Root, new);
     let changes = root_changes(Some(&before), &after);
@@ -181,7 +183,7 @@ fn a_new_root_needs_the_old_keys_and_the_new_ones_and_says_what_it_changes() {
         changes,
         [
             RootChange::KeyRemoved { role: TopRole::Root, key: lost.clone() },
-            RootChange::KeyAdded { role: TopRole::Root, key: Key::ed25519(new).id() },
+            RootChange::KeyAdded { role: TopRole::Root, key: Key::of(new).id() },
             RootChange::Expires { from: before.expires, to: after.expires },
         ]
     );
@@ -251,7 +253,7 @@ fn freshness_is_renewed_without_any_offline_key() {
 fn a_root_that_changes_a_roles_keys_comes_with_that_roles_document_signed_again() {
     let (repository, mut files) = published();
     let root = repository.root();
-    let id = Key::ed25519(key(2).public()).id();
+    let id = Key::of(key(2).public()).id();
     let next = root.next(root.expires).without_key(TopRole::Targets, &id);
     let next =
         Unsigned::root(Some(root), next).expect("follows").sign_by(&[&key(0), &key(1)]).expect("signs");
@@ -458,7 +460,7 @@ fn a_root_that_a_broken_run_left_alone_does_not_lock_its_maker_out() {
     let (repository, before) = published();
     // Other keys for everything but roots: nothing that is there is signed with them.
     let root = repository.root();
-    let mut next = root.next(root.expires).without_key(TopRole::Targets, &Key::ed25519(key(2).public()).id());
+    let mut next = root.next(root.expires).without_key(TopRole::Targets, &Key::of(key(2).public()).id());
     for role in [TopRole::Snapshot, TopRole::Timestamp] {
         let old = next.role(role).keyids[0].clone();
         next = next.with_key(role, key(7).public()).without_key(role, &old);
@@ -471,7 +473,7 @@ fn a_root_that_a_broken_run_left_alone_does_not_lock_its_maker_out() {
     let repository = Repository::read(&files, signed_root().bytes()).expect("reads");
     assert_eq!(repository.root().version, 2);
     let online = key(7);
-    let signers: [&dyn Sign; 1] = [&online];
+    let signers: [&dyn RoleSign; 1] = [&online];
     let freshness = |renew_snapshot| Freshness {
         snapshot: &signers,
         timestamp: &signers,
@@ -529,6 +531,6 @@ fn every_change_of_a_list_is_told() {
         .as_mut()
         .expect("roles")
         .keys
-        .insert(Key::ed25519(key(6).public()).id(), Key::ed25519(key(6).public()));
+        .insert(Key::of(key(6).public()).id(), Key::of(key(6).public()));
     assert_eq!(told(Some(&old), &hidden), ["the member `delegations` is changed"]);
 }

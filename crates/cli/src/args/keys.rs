@@ -19,6 +19,9 @@ pub struct KeysArgs {
 #[derive(Debug, Subcommand)]
 pub enum KeysAction {
     /// Make a key, or name the command that signs with one
+    #[command(
+        after_help = "Examples:\n  ampoule keys new root-anna --folder /media/anna\n  ampoule keys new root-kms --public root-kms.pem -- sign-with-kms --key root"
+    )]
     New(NewKeyArgs),
     /// Show the keys of a folder
     List {
@@ -70,10 +73,10 @@ pub struct NewKeyArgs {
     /// Encrypt nothing: for a key of freshness on a server, and for nothing else
     #[arg(long, conflicts_with_all = ["passphrase_file", "public"])]
     pub without_passphrase: bool,
-    /// Public key of a key that a command signs with, as 64 hexadecimal digits
+    /// Public key of a key that a command signs with: 64 hexadecimal digits (Ed25519), or a PEM file (ECDSA P-256, for roles only)
     #[arg(long, value_name = "KEY", requires = "command")]
-    pub public: Option<keys::PublicKey>,
-    /// The command: it reads the message, and prints the signature, 64 bytes or their base64
+    pub public: Option<KeyRef>,
+    /// The command: it reads the message, and prints the signature, or base64 of it
     #[arg(last = true, value_name = "COMMAND", requires = "public")]
     pub command: Vec<String>,
 }
@@ -111,7 +114,7 @@ pub struct NewRootArgs {
     /// The file to write
     #[arg(long, short, value_name = "FILE", default_value = "1.root.json")]
     pub output: PathBuf,
-    /// Key that signs roots: a key file, or a public key (repeatable)
+    /// Key that signs roots: a key file, a PEM file, or a public key (repeatable)
     #[arg(long, value_name = "KEY", required = true)]
     pub root: Vec<KeyRef>,
     /// Key that signs releases (repeatable)
@@ -229,12 +232,12 @@ pub struct SignTargetsArgs {
     pub yes: bool,
 }
 
-/// A public key, or a key file that has one.
+/// A public key, or a file that has one.
 #[derive(Clone, Debug)]
 pub enum KeyRef {
-    /// The key itself.
+    /// An Ed25519 key itself.
     Public(keys::PublicKey),
-    /// A file.
+    /// A key file, or PEM.
     File(PathBuf),
 }
 

@@ -12,7 +12,7 @@ use release::approval::{Approval, Scope, Word};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use super::keys::{signer, stored_name};
+use super::keys::{note_signer, stored_name};
 use super::ledger::{read, read_statement};
 use super::release::{depot_failure, now};
 use super::running::{call, unexpected};
@@ -34,7 +34,7 @@ pub fn approve(args: &ApproveArgs, printer: &Printer) -> Result<(), Failure> {
     };
     let text = note.text().to_owned();
     printer.note(text.trim_end());
-    let key = signer(&args.key, &args.passphrase).map_err(nothing)?;
+    let key = note_signer(&args.key, &args.passphrase).map_err(nothing)?;
     let name = args.name.clone().map_or_else(|| stored_name(&args.key), Ok).map_err(nothing)?;
     let name: KeyName = name.parse().map_err(|error| nothing(Failure::from_error(Fault::User, &error)))?;
     let line = NoteSigner::new(name, key.as_ref())

@@ -5,15 +5,16 @@ mod root;
 pub mod targets;
 
 use std::fs;
-use std::io::{IsTerminal as _, Read as _};
+use std::io::{ErrorKind, IsTerminal as _, Read as _};
 use std::path::Path;
 
 use keys::SecretKey;
 use keys::file::{FILE_LIMIT, KeyFile, KeyFileError, KeyFileErrorKind, Protection};
-use keys::stored::{CommandFile, StoredKey};
+use keys::role::{RoleKey, RoleSign};
+use keys::stored::{CommandFile, StoredKey, read_public};
 use serde_json::json;
 
-use crate::args::{KeysAction, KeysArgs, NewKeyArgs, PassphraseArgs};
+use crate::args::{KeyRef, KeysAction, KeysArgs, NewKeyArgs, PassphraseArgs};
 use crate::error::{Failure, Fault};
 use crate::printer::Printer;
 use crate::render;
@@ -55,8 +56,9 @@ fn make(args: &NewKeyArgs, printer: &Printer) -> Result<(), Failure> {
     if path.exists() {
         return Err(wrong(KeyFileErrorKind::Exists));
     }
-    let written = match args.public {
+    let written = match &args.public {
         Some(public) => {
+            let public = public_key(public).map_err(|failure| failure.unchanged("no key was made"))?;
             let file = CommandFile::new(&args.name, public, args.command.clone()).map_err(wrong)?;
             file.write_new(&path)
         }
@@ -134,17 +136,50 @@ pub fn stored_name(path: &Path) -> Result<String, Failure> {
     Ok(StoredKey::read(path).map_err(key_failure)?.name().to_owned())
 }
 
-/// A key's signer, once its passphrase was given.
-pub fn signer(
+/// The key that is meant.
+fn public_key(key: &KeyRef) -> Result<RoleKey, Failure> {
+    match key {
+        KeyRef::Public(key) => Ok((*key).into()),
+        KeyRef::File(path) => read_public(path).map_err(|error| {
+            let is_missing = matches!(&error.kind, KeyFileErrorKind::Io { source, .. } if source.kind() == ErrorKind::NotFound);
+            let failure = key_failure(error);
+            if !is_missing {
+                return failure;
+            }
+            // Most often it is a public key with a digit too few.
+            Failure { fault: Fault::User, ..failure }
+                .hint("a key is a key file, PEM of an ECDSA P-256 key, or 64 hexadecimal digits of an Ed25519 key")
+        }),
+    }
+}
+
+/// Who signs documents of roles with a key, once its passphrase was given.
+pub fn role_signer(
+    path: &Path,
+    passphrase: &PassphraseArgs,
+) -> Result<Box<dyn RoleSign + Send + Sync>, Failure> {
+    opened(path, passphrase, StoredKey::role_signer)
+}
+
+/// Who signs notes with a key, once its passphrase was given: for ledgers, witnesses, officers and rebuilders.
+pub fn note_signer(
     path: &Path,
     passphrase: &PassphraseArgs,
 ) -> Result<Box<dyn keys::Sign + Send + Sync>, Failure> {
+    opened(path, passphrase, StoredKey::note_signer)
+}
+
+fn opened<S>(
+    path: &Path,
+    passphrase: &PassphraseArgs,
+    open: impl FnOnce(&StoredKey, Option<&str>) -> Result<S, KeyFileErrorKind>,
+) -> Result<S, Failure> {
     let key = StoredKey::read(path).map_err(key_failure)?;
     let passphrase = match key.is_encrypted() {
         true => Some(passphrase_of(passphrase, &format!("passphrase of {}: ", key.name()))?),
         false => None,
     };
-    key.signer(passphrase.as_deref()).map_err(|kind| {
+    open(&key, passphrase.as_deref()).map_err(|kind| {
         key_failure(KeyFileError { path: path.to_owned(), kind }).unchanged("nothing was signed")
     })
 }

@@ -6,7 +6,7 @@ use bulletin::Rebuild;
 use ledger::note::{KeyName, Note, NoteSigner, VerifierKey};
 use release::attestation::{Attestation, TEXT_LIMIT};
 
-use super::keys::{signer, stored_name};
+use super::keys::{note_signer, stored_name};
 use super::ledger::read;
 use crate::args::{EvidenceArgs, RebuildArgs};
 use crate::error::{Failure, Fault};
@@ -18,7 +18,7 @@ const KEYS_LIMIT: usize = 512 << 10;
 pub fn signed(text: String, args: &RebuildArgs) -> Result<String, Failure> {
     let Some(path) = &args.key else { return Ok(text) };
     let user = |error: &(dyn std::error::Error + 'static)| Failure::from_error(Fault::User, error);
-    let key = signer(path, &args.passphrase)?;
+    let key = note_signer(path, &args.passphrase)?;
     let name = args.name.clone().map_or_else(|| stored_name(path), Ok)?;
     let name: KeyName = name.parse().map_err(|error| user(&error))?;
     let mut note = Note::new(text).map_err(|error| user(&error))?;

@@ -8,6 +8,7 @@ use depot::publish::Ledger;
 use depot::roles::Signing;
 use depot::{DepotError, DepotFolder};
 use keys::Sign;
+use keys::role::RoleSign;
 use ledger::enter::enter;
 use ledger::folder::Writer;
 use ledger::http::Client;
@@ -15,7 +16,7 @@ use ledger::log::Log;
 use ledger::note::NoteSigner;
 use ledger::policy::Policy;
 
-use super::keys::signer;
+use super::keys::{note_signer, role_signer};
 use super::ledger::read_policy;
 use super::prepared;
 use super::release::{depot_failure, now};
@@ -26,7 +27,7 @@ use crate::printer::Printer;
 /// Keys that were opened, and the ledger.
 pub struct Signers {
     root: Vec<u8>,
-    keys: Vec<Box<dyn Sign + Send + Sync>>,
+    keys: Vec<Box<dyn RoleSign + Send + Sync>>,
     ledger: Option<OpenLedger>,
     fresh_days: u64,
     elsewhere: Elsewhere,
@@ -66,12 +67,13 @@ type Boxed = Box<dyn Error + Send + Sync>;
 impl Signers {
     /// Opens what the arguments name; asks for passphrases.
     pub fn open(args: &SigningArgs) -> Result<Self, Failure> {
-        let open = |path: &std::path::PathBuf| signer(path, &args.passphrase);
+        let open = |path: &PathBuf| role_signer(path, &args.passphrase);
         let elsewhere = Elsewhere::of(&args.elsewhere);
         let ledger = match (&args.ledger, &args.policy, &args.ledger_key) {
             // Nothing is entered while a list is prepared.
             (Some(folder), Some(policy), Some(key)) if !elsewhere.prepares => {
-                Some(OpenLedger { folder: folder.clone(), policy: read_policy(policy)?, key: open(key)? })
+                let key = note_signer(key, &args.passphrase)?;
+                Some(OpenLedger { folder: folder.clone(), policy: read_policy(policy)?, key })
             }
             _ => None,
         };
@@ -86,7 +88,7 @@ impl Signers {
 
     /// Calls `act` with what a publication asks for.
     pub fn with<T>(&self, act: impl FnOnce(&Asked<'_>) -> T) -> T {
-        let signers: Vec<&dyn Sign> = self.keys.iter().map(|key| key.as_ref() as &dyn Sign).collect();
+        let signers: Vec<&dyn RoleSign> = self.keys.iter().map(|key| key.as_ref() as &dyn RoleSign).collect();
         let signing = (self.elsewhere.prepares || !signers.is_empty()).then(|| Signing {
             root: &self.root,
             signers: &signers,
@@ -118,7 +120,7 @@ impl OpenLedger {
 /// The keys of a command that signs when it is given some.
 pub struct Keys {
     root: Vec<u8>,
-    keys: Vec<Box<dyn Sign + Send + Sync>>,
+    keys: Vec<Box<dyn RoleSign + Send + Sync>>,
     elsewhere: Elsewhere,
 }
 
@@ -142,7 +144,7 @@ impl Keys {
     ) -> Result<Self, Failure> {
         Ok(Self {
             root: root.map(read_root).transpose()?.unwrap_or_default(),
-            keys: keys.iter().map(|path| signer(path, passphrase)).collect::<Result<_, _>>()?,
+            keys: keys.iter().map(|path| role_signer(path, passphrase)).collect::<Result<_, _>>()?,
             elsewhere,
         })
     }
@@ -157,7 +159,7 @@ impl Keys {
 
     /// Calls `act` with who signs.
     fn signing<T>(&self, fresh_days: u64, act: impl FnOnce(&Signing<'_>) -> T) -> T {
-        let signers: Vec<&dyn Sign> = self.keys.iter().map(|key| key.as_ref() as &dyn Sign).collect();
+        let signers: Vec<&dyn RoleSign> = self.keys.iter().map(|key| key.as_ref() as &dyn RoleSign).collect();
         let signed = self.elsewhere.signed.as_deref();
         act(&Signing { root: &self.root, signers: &signers, now: now(), fresh_days, signed })
     }

@@ -1,5 +1,6 @@
 //! Keys and roots, for people and for programs.
 
+use keys::role::RoleKey;
 use keys::stored::StoredKey;
 use ledger::note::{Algorithm, VerifierKey};
 use serde_json::{Value, json};
@@ -11,31 +12,38 @@ use super::{counted, harmless, table};
 
 /// `ampoule keys show`
 pub fn key(key: &StoredKey) -> String {
-    let id = Key::ed25519(key.public()).id();
+    let public = key.key();
     let verifier = verifier(key).map(|text| format!("as officer  {text}\n")).unwrap_or_default();
+    let (hexadecimal, pem) = match &public {
+        RoleKey::Ed25519(public) => (format!("public key  {public}\n"), String::new()),
+        // PEM has lines of its own, to be copied as they are.
+        RoleKey::EcdsaP256(public) => (String::new(), public.to_pem()),
+    };
+    let (name, kind, id) = (harmless(key.name()), public.kind(), Key::of(public).id());
+    let kept_by = kept_by(key);
     format!(
-        "name        {}\npublic key  {}\nkey id      {id}\nkept by     {}\n{verifier}",
-        harmless(key.name()),
-        key.public(),
-        kept_by(key)
+        "name        {name}\nkind        {kind}\n{hexadecimal}key id      {id}\nkept by     {kept_by}\n{verifier}{pem}"
     )
 }
 
 /// The same for programs.
 pub fn key_json(key: &StoredKey) -> Value {
+    let public = key.key();
     json!({
         "name": key.name(),
-        "public": key.public().to_string(),
-        "id": Key::ed25519(key.public()).id(),
+        "kind": public.kind(),
+        "public": public.to_string(),
+        "id": Key::of(public).id(),
         "kept-by": kept_by(key),
         "verifier": verifier(key),
     })
 }
 
-/// The key as signed notes name it (C2SP): for `update-officers`, and for a ledger's policy. A name with spaces has none.
+/// The key as signed notes name it (C2SP): for `update-officers`, and for a ledger's policy. A name with spaces has none, and a role's key that is
+/// not Ed25519.
 fn verifier(key: &StoredKey) -> Option<String> {
-    let name = key.name().parse().ok()?;
-    Some(VerifierKey::new(name, Algorithm::Ed25519, key.public()).to_string())
+    let RoleKey::Ed25519(public) = key.key() else { return None };
+    Some(VerifierKey::new(key.name().parse().ok()?, Algorithm::Ed25519, public).to_string())
 }
 
 fn kept_by(key: &StoredKey) -> &'static str {
@@ -51,9 +59,11 @@ pub fn list(keys: &[StoredKey]) -> String {
     if keys.is_empty() {
         return "no keys yet\n".to_owned();
     }
-    let mut rows = vec![["name", "key id", "kept by"].map(str::to_owned).to_vec()];
+    let mut rows = vec![["name", "kind", "key id", "kept by"].map(str::to_owned).to_vec()];
     rows.extend(keys.iter().map(|key| {
-        vec![harmless(key.name()), Key::ed25519(key.public()).id().to_string(), kept_by(key).to_owned()]
+        let public = key.key();
+        let kind = public.kind().to_string();
+        vec![harmless(key.name()), kind, Key::of(public).id().to_string(), kept_by(key).to_owned()]
     }));
     table(&rows)
 }
@@ -133,7 +143,7 @@ mod tests {
         }
         let root = root.with_key(TopRole::Root, keys[1].public()).with_threshold(TopRole::Root, 2);
         let stage = Unsigned::root(None, root).expect("follows").sign(&keys[0]).expect("signs");
-        let [one, other] = [0, 1].map(|number: usize| Key::ed25519(keys[number].public()).id().to_string());
+        let [one, other] = [0, 1].map(|number: usize| Key::of(keys[number].public()).id().to_string());
         let text = super::root(&stage, None);
         assert_eq!(
             text,

@@ -229,7 +229,8 @@ fn file_json(path: &str, file: &TargetFile) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use keys::{SecretKey, Sign};
+    use keys::role::RoleSign;
+    use keys::{SecretKey, Sign as _};
     use model::Sha256Digest;
     use tuf::repository::Unsigned;
     use tuf::{Key, TargetPath};
@@ -264,7 +265,7 @@ mod tests {
         }
         let root = root.with_key(TopRole::Targets, keys[1].public()).with_threshold(TopRole::Targets, 2);
         let root = Unsigned::root(None, root).expect("follows").sign_by(&[&keys[0]]).expect("signs");
-        let signers = [&keys[0] as &dyn Sign, &keys[1]];
+        let signers = [&keys[0] as &dyn RoleSign, &keys[1]];
         let (old, gone) = (listing("1.0.0", 0x11), listing("1.0.1", 0x22));
         let list = with(with(Targets::new(NOW.plus_days(9)), &old), &gone);
         let before = Unsigned::carried(&root, None, list).sign_by(&signers).expect("signs");
@@ -286,7 +287,7 @@ mod tests {
             now: NOW,
         };
         let digest = |digits: &str| digits.repeat(32);
-        let [one, other] = [0, 1].map(|number: usize| Key::ed25519(keys[number].public()).id().to_string());
+        let [one, other] = [0, 1].map(|number: usize| Key::of(keys[number].public()).id().to_string());
         let (first, third, root_hash) = (digest("11"), digest("33"), digest("cd"));
         let x = "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881";
         assert_eq!(

@@ -3,6 +3,7 @@
 
 #[path = "../../../depot/tests/common/mod.rs"]
 mod common;
+mod devices;
 #[path = "../../../image/tests/common/mod.rs"]
 mod pieces;
 #[path = "../support/mod.rs"]

@@ -8,7 +8,8 @@ use depot::DepotFolder;
 use depot::publish::{Request, publish};
 use depot::roles::Signing;
 use depot::ways::{ImageFiles, Made, Recipe, WayError, Ways};
-use keys::{SecretKey, Sign};
+use keys::SecretKey;
+use keys::role::RoleSign;
 use release::{ArtifactName, ImageFacts, Manifest, Purpose, ReleaseDraft, names};
 use testkit::Bench;
 
@@ -85,7 +86,7 @@ pub fn signed_depot(bench: &Bench) {
     draft.publish(manifest).expect("publishes");
     let depot = DepotFolder::open_or_create(&bench.join("depot")).expect("a depot");
     let root = fs::read(bench.join("1.root.json")).expect("reads");
-    let signers: [&dyn Sign; 1] = [&key];
+    let signers: [&dyn RoleSign; 1] = [&key];
     let request = Request {
         release: &bench.join("out"),
         channel: "stable",

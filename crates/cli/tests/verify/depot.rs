@@ -5,7 +5,7 @@ use std::path::Path;
 
 use depot::DepotFolder;
 use depot::serve::{Limits, Server};
-use keys::Sign;
+use keys::role::RoleSign;
 use model::Sha256Digest;
 use release::Index;
 use testkit::Bench;
@@ -23,7 +23,7 @@ fn depot_in(folder: &Path) {
     fs::write(folder.join("policy"), format!("log {}\nquorum none\n", maker.signer().key())).expect("writes");
     let _locks = without_starts();
     let depot = DepotFolder::open_or_create(&folder.join("depot")).expect("a depot");
-    let signers: [&dyn Sign; 2] = [&maker.offline, &maker.online];
+    let signers: [&dyn RoleSign; 2] = [&maker.offline, &maker.online];
     let signing =
         depot::roles::Signing { root: &maker.root, signers: &signers, now: NOW, fresh_days: 1, signed: None };
     let mut index = Index::new("acme/lamp".into(), "stable".into());

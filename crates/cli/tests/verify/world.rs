@@ -10,7 +10,8 @@ use depot::roles::Signing;
 use depot::ways::Patches;
 use depot::{DepotFolder, words};
 use image::{disk, esp, qcow2, uki};
-use keys::{SecretKey, Sign};
+use keys::SecretKey;
+use keys::role::RoleSign;
 use ledger::note::{Note, NoteSigner};
 use model::definition::{SEALED_PATH, SEALED_TRUST, TRUST_LEDGER, TRUST_ROOT};
 use release::approval::{Approval, Scope, Word};
@@ -138,7 +139,7 @@ impl World {
     /// Publishes a release with keys and ledger.
     pub fn publish_folder(&self, release: &Path) {
         let maker = &self.maker;
-        let signers: [&dyn Sign; 2] = [&maker.offline, &maker.online];
+        let signers: [&dyn RoleSign; 2] = [&maker.offline, &maker.online];
         let enter = |record: &[u8]| Ok(enter_into(maker, self.path("log"), record));
         let wanted = Request {
             signing: Some(Signing {
@@ -165,7 +166,7 @@ impl World {
         let signed = signed.sign_by(&[&self.maker.offline]).expect("signed");
         let path = self.path("2.root.json");
         fs::write(&path, signed.bytes()).expect("writes");
-        let signers: [&dyn Sign; 2] = [&self.maker.offline, &self.maker.online];
+        let signers: [&dyn RoleSign; 2] = [&self.maker.offline, &self.maker.online];
         let signing =
             Signing { root: &self.maker.root, signers: &signers, now: NOW, fresh_days: 1, signed: None };
         let _locks = without_starts();

@@ -13,7 +13,7 @@ use depot::roles::Signing;
 use depot::take::Believing;
 use depot::take::Taken;
 use depot::{DepotError, DepotFolder};
-use keys::Sign;
+use keys::role::RoleSign;
 use release::{Index, trust};
 use tuf::client::{trust_root, update};
 use tuf::{Limits, Time};
@@ -55,7 +55,7 @@ impl Carried {
     }
 
     pub fn publish(&self, version: &str, content: &str, fresh_days: u64) {
-        let signers: [&dyn Sign; 2] = [&self.maker.offline, &self.maker.online];
+        let signers: [&dyn RoleSign; 2] = [&self.maker.offline, &self.maker.online];
         let release = self.bench.release(version, content);
         let enter = |record: &[u8]| Ok(enter_into(&self.maker, self.bench.path("log"), record));
         let wanted = Request {

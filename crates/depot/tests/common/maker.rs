@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use depot::DepotFolder;
 use depot::publish::Request;
 use depot::roles::Signing;
-use keys::{SecretKey, Sign};
+use keys::role::RoleSign;
+use keys::{SecretKey, Sign as _};
 use ledger::enter::enter;
 use ledger::folder::Writer;
 use ledger::log::Log;
@@ -87,7 +88,7 @@ impl Maker {
         let root = root.sign_by(&[&self.offline]).expect("signed").bytes().to_vec();
         let file = depot.path().with_file_name(format!("{version}.root.json"));
         std::fs::write(&file, &root).expect("writes");
-        let signers: [&dyn Sign; 2] = [&self.offline, &online];
+        let signers: [&dyn RoleSign; 2] = [&self.offline, &online];
         let signing = Signing { root: &self.root, signers: &signers, now, fresh_days: 1, signed: None };
         signing.follow(depot, &file).expect("followed");
         Rotated { online, root }
@@ -173,7 +174,7 @@ pub fn enter_into(maker: &Maker, folder: PathBuf, record: &[u8]) -> Vec<u8> {
 
 pub fn signed<'a>(
     maker: &'a Maker,
-    signers: &'a [&'a dyn Sign],
+    signers: &'a [&'a dyn RoleSign],
     release: &'a std::path::Path,
 ) -> Request<'a> {
     let signing = Signing { root: &maker.root, signers, now: NOW, fresh_days: 1, signed: None };

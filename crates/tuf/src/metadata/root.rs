@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use keys::PublicKey;
+use keys::role::RoleKey;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -128,8 +128,8 @@ impl Root {
 
     /// Gives a role one more key.
     #[must_use]
-    pub fn with_key(self, role: TopRole, key: PublicKey) -> Self {
-        self.with_any_key(role, Key::ed25519(key))
+    pub fn with_key(self, role: TopRole, key: impl Into<RoleKey>) -> Self {
+        self.with_any_key(role, Key::of(key))
     }
 
     /// Gives a role one more key, of any kind and with any members.
@@ -178,6 +178,12 @@ impl Root {
             TopRole::Snapshot => &mut self.roles.snapshot,
             TopRole::Timestamp => &mut self.roles.timestamp,
         }
+    }
+
+    /// Whether a role names this key, however it is written.
+    pub fn has_key(&self, role: TopRole, key: &RoleKey) -> bool {
+        let mut named = self.role(role).keyids.iter().filter_map(|id| self.keys.get(id));
+        named.any(|named| named.is_key(key))
     }
 
     /// Whether every role can be filled: a root that says otherwise locks its maker out.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use keys::PublicKey;
+use keys::role::RoleKey;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
@@ -132,11 +132,15 @@ impl Targets {
 
     /// Trusts a role, after all others; one of the same name is replaced where it is. `keys` are all its keys.
     #[must_use]
-    pub fn with_delegation(mut self, mut delegation: Delegation, keys: &[PublicKey]) -> Self {
+    pub fn with_delegation(
+        mut self,
+        mut delegation: Delegation,
+        keys: &[impl Into<RoleKey> + Clone],
+    ) -> Self {
         let delegations = self.delegations.get_or_insert_default();
         delegation.keys.keyids.clear();
         for key in keys {
-            let key = Key::ed25519(*key);
+            let key = Key::of(key.clone());
             if !delegation.keys.keyids.contains(&key.id()) {
                 delegation.keys.keyids.push(key.id());
             }

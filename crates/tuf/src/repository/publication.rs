@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use keys::Sign;
+use keys::role::RoleSign;
 
 use super::signing::{Complete, SigningError, Unsigned};
 use super::trusted::root_after;
@@ -54,9 +54,9 @@ pub struct Changes {
 #[derive(Clone, Copy)]
 pub struct Freshness<'a> {
     /// Keys of the snapshot role, as many as it takes.
-    pub snapshot: &'a [&'a dyn Sign],
+    pub snapshot: &'a [&'a dyn RoleSign],
     /// Keys of the timestamp role, as many as it takes.
-    pub timestamp: &'a [&'a dyn Sign],
+    pub timestamp: &'a [&'a dyn RoleSign],
     /// When a new snapshot expires.
     pub snapshot_expires: Time,
     /// When the new timestamp expires.
@@ -431,7 +431,7 @@ fn authority_of(
 fn sign<B: super::TopLevel + Body>(
     root: &Root,
     body: B,
-    signers: &[&dyn Sign],
+    signers: &[&dyn RoleSign],
 ) -> Result<Complete<B>, PublishError> {
     Unsigned::top_level(root, body)
         .sign_by(signers)

@@ -1,13 +1,14 @@
 //! The stages of a document on its way to being signed.
 
-use keys::{Sign, SignError};
+use keys::SignError;
+use keys::role::RoleSign;
 use sha2::{Digest as _, Sha256};
 
 use super::basis::Origin;
 use crate::document::{Document, Signature};
 use crate::error::{Error, ErrorKind};
 use crate::hashes::hex;
-use crate::key::KeyId;
+use crate::key::{Key, KeyId};
 use crate::metadata::{Body, ImpossibleRoot, Root, Snapshot, Targets, Timestamp, TopRole, signed_of};
 use crate::threshold::Authority;
 
@@ -57,13 +58,13 @@ pub enum SigningError {
     #[error("the key {key} has no say in this document")]
     NoSay {
         /// Whose signature it would have been.
-        key: String,
+        key: KeyId,
     },
     /// The signer failed.
     #[error("the key {key} did not sign")]
     Signer {
         /// Whose signature it would have been.
-        key: String,
+        key: KeyId,
         /// Why.
         #[source]
         source: SignError,
@@ -72,7 +73,7 @@ pub enum SigningError {
     #[error("the signer of {key} returned a signature that is not this key's")]
     WrongSignature {
         /// Whose it should have been.
-        key: String,
+        key: KeyId,
     },
     /// A signature in a partial document is good for nobody who has a say.
     #[error(
@@ -206,12 +207,12 @@ impl<B: Body> Unsigned<B> {
     }
 
     /// The first signature.
-    pub fn sign(self, signer: &dyn Sign) -> Result<Stage<B>, SigningError> {
+    pub fn sign(self, signer: &dyn RoleSign) -> Result<Stage<B>, SigningError> {
         self.0.sign(signer)
     }
 
     /// Signs with all of these, who have to be enough.
-    pub fn sign_by(self, signers: &[&dyn Sign]) -> Result<Complete<B>, SigningError> {
+    pub fn sign_by(self, signers: &[&dyn RoleSign]) -> Result<Complete<B>, SigningError> {
         let mut partial = self.0;
         for signer in signers {
             partial = partial.signed(*signer)?;
@@ -249,37 +250,39 @@ impl<B: Body> Partial<B> {
         Ok(Self { body, document, authority }.stage())
     }
 
-    /// One more signature. Signing again with the same key changes nothing.
-    pub fn sign(self, signer: &dyn Sign) -> Result<Stage<B>, SigningError> {
+    /// One more signature. One of the same key before takes its place.
+    pub fn sign(self, signer: &dyn RoleSign) -> Result<Stage<B>, SigningError> {
         Ok(self.signed(signer)?.stage())
     }
 
-    fn signed(mut self, signer: &dyn Sign) -> Result<Self, SigningError> {
-        let public = signer.public();
+    fn signed(mut self, signer: &dyn RoleSign) -> Result<Self, SigningError> {
+        let public = signer.role_key();
+        let key = Key::of(public.clone()).id();
         let mut ids: Vec<KeyId> = Vec::new();
         for party in self.authority.parties() {
-            for (id, key) in &party.keys {
-                if key.public() == Some(public) && !ids.contains(id) {
+            for (id, other) in &party.keys {
+                if other.is_key(&public) && !ids.contains(id) {
                     ids.push(id.clone());
                 }
             }
         }
         if ids.is_empty() {
-            return Err(SigningError::NoSay { key: public.to_string() });
+            return Err(SigningError::NoSay { key });
         }
         let message = self.document.message();
-        let signature = signer
-            .sign(&message)
-            .map_err(|source| SigningError::Signer { key: public.to_string(), source })?;
+        let signature = match signer.sign_document(&message) {
+            Ok(signature) => signature,
+            Err(source) => return Err(SigningError::Signer { key, source }),
+        };
         if !public.verifies(&message, &signature) {
-            return Err(SigningError::WrongSignature { key: public.to_string() });
+            return Err(SigningError::WrongSignature { key });
         }
         let mut signatures = self.document.signatures().to_vec();
         for id in ids {
             signatures.retain(|other| other.keyid != id.as_str());
-            signatures.push(Signature { keyid: id.to_string(), sig: hex(&signature.0) });
+            signatures.push(Signature { keyid: id.to_string(), sig: hex(&signature) });
         }
-        // Sorted: the same signers give the same bytes, in whatever order they signed.
+        // Sorted: the same signatures give the same bytes, in whatever order they were made.
         signatures.sort_by(|one, other| one.keyid.cmp(&other.keyid));
         self.document = Document::new(self.document.signed().clone(), signatures);
         Ok(self)
@@ -336,7 +339,7 @@ impl<B: Body> Stage<B> {
     }
 
     /// One more signature, also when there are enough: another key may be lost some day.
-    pub fn sign(self, signer: &dyn Sign) -> Result<Self, SigningError> {
+    pub fn sign(self, signer: &dyn RoleSign) -> Result<Self, SigningError> {
         match self {
             Self::Partial(partial) => partial.sign(signer),
             Self::Complete(complete) => complete.sign(signer).map(Self::Complete),
@@ -380,7 +383,7 @@ impl<B: Body> Complete<B> {
     }
 
     /// One more signature than is needed: another key may be lost some day.
-    pub fn sign(self, signer: &dyn Sign) -> Result<Self, SigningError> {
+    pub fn sign(self, signer: &dyn RoleSign) -> Result<Self, SigningError> {
         Ok(Self(self.0.signed(signer)?))
     }
 

@@ -141,7 +141,7 @@ fn one_key_under_two_ids_counts_once() {
     let mut bench = Bench::updated();
     let root = bench.repository.root();
     // The same key, with another member: another id, and a correct one.
-    let again = Key::ed25519(key(1).public()).with_member("note", json!("again"));
+    let again = Key::of(key(1).public()).with_member("note", json!("again"));
     let next = root.next(root.expires).with_any_key(TopRole::Targets, again.clone());
     let next = next.with_threshold(TopRole::Targets, 2);
     let next = Unsigned::root(Some(root), next).expect("follows").sign_by(&[&key(0)]).expect("signs");
@@ -179,7 +179,7 @@ fn a_root_that_lists_a_key_twice_or_under_anothers_id_is_refused() {
     bench.move_to("1.root.json", "2.root.json");
     bench.forge("2.root.json", &[0], |signed| {
         signed["version"] = json!(2);
-        signed["keys"][id(1).as_str()] = json!(Key::ed25519(key(5).public()));
+        signed["keys"][id(1).as_str()] = json!(Key::of(key(5).public()));
     });
     let said = bench.refusal(&["root.json"]);
     assert!(said.contains(&format!("the key id {} is not its key's", id(1))), "{said}");
@@ -192,7 +192,7 @@ fn a_root_needs_both_its_predecessors_keys_and_its_own() {
         bench.move_to("1.root.json", "2.root.json");
         bench.forge("2.root.json", signers, |signed| {
             signed["version"] = json!(2);
-            signed["keys"][id(5).as_str()] = json!(Key::ed25519(key(5).public()));
+            signed["keys"][id(5).as_str()] = json!(Key::of(key(5).public()));
             signed["roles"]["root"]["keyids"] = json!([id(5)]);
         });
         let said = bench.refusal(&["root.json"]);

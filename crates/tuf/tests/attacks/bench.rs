@@ -26,7 +26,7 @@ pub fn key(number: u8) -> SecretKey {
 }
 
 pub fn id(number: u8) -> KeyId {
-    Key::ed25519(key(number).public()).id()
+    Key::of(key(number).public()).id()
 }
 
 pub type Files = BTreeMap<String, Vec<u8>>;

@@ -2,15 +2,13 @@
 
 use std::path::Path;
 
-use keys::PublicKey;
-use keys::stored::StoredKey;
 use tuf::metadata::{Root, TopRole};
 use tuf::repository::{Partial, Stage, Unsigned};
 use tuf::{Document, Limits, Time};
 
 use super::carried::{confirm, ensure_new, read, replace, signing_failure};
-use super::{key_failure, signer};
-use crate::args::{KeyRef, NewRootArgs, NextRootArgs, RootAction, RootWritingArgs, SignRootArgs};
+use super::{public_key, role_signer};
+use crate::args::{NewRootArgs, NextRootArgs, RootAction, RootWritingArgs, SignRootArgs};
 use crate::commands::release::now;
 use crate::error::{Failure, Fault};
 use crate::printer::Printer;
@@ -37,7 +35,7 @@ fn first(args: &NewRootArgs, printer: &Printer) -> Result<(), Failure> {
     let roles = [&args.root, &args.targets, &args.snapshot, &args.timestamp];
     for (role, keys) in TopRole::ALL.into_iter().zip(roles) {
         for key in keys {
-            root = root.with_key(role, public(key)?);
+            root = root.with_key(role, public_key(key)?);
         }
     }
     for threshold in &args.threshold {
@@ -50,7 +48,7 @@ fn next(args: &NextRootArgs, printer: &Printer) -> Result<(), Failure> {
     let before = read_root(&args.before)?;
     let mut root = before.next(expiry(&args.writing));
     for added in &args.add {
-        root = root.with_key(added.role, public(&added.value)?);
+        root = root.with_key(added.role, public_key(&added.value)?);
     }
     for removed in &args.remove {
         let (role, key) = (removed.role, &removed.value);
@@ -98,7 +96,7 @@ fn sign(args: &SignRootArgs, printer: &Printer) -> Result<(), Failure> {
         printer.question(&render::keys::root(&stage, before.as_ref()));
         confirm("root")?;
     }
-    let signer = signer(&args.key, &args.passphrase)?;
+    let signer = role_signer(&args.key, &args.passphrase)?;
     let failed = |error| signing_failure(error, KIND).unchanged("nothing was signed");
     let stage = stage.sign(&*signer).map_err(failed)?;
     replace(&args.file, stage.bytes())?;
@@ -112,13 +110,6 @@ fn show(stage: &Stage<Root>, before: Option<&Root>, printer: &Printer) {
 
 fn expiry(args: &RootWritingArgs) -> Time {
     Time(now()).plus_days(args.days)
-}
-
-fn public(key: &KeyRef) -> Result<PublicKey, Failure> {
-    match key {
-        KeyRef::Public(key) => Ok(*key),
-        KeyRef::File(path) => Ok(StoredKey::read(path).map_err(key_failure)?.public()),
-    }
 }
 
 /// A root that was signed before: it is believed because whoever calls names it.

@@ -11,7 +11,7 @@ use tuf::repository::{Basis, Complete, Partial, SigningError, Stage, TargetsChan
 use tuf::{Authority, Limits, Time};
 
 use super::carried::{confirm, read, replace, signing_failure};
-use super::signer;
+use super::role_signer;
 use crate::args::{SignTargetsArgs, TargetsAction};
 use crate::commands::ledger::read_statement;
 use crate::commands::release::{depot_failure, now};
@@ -90,7 +90,7 @@ fn sign(args: &SignTargetsArgs, printer: &Printer) -> Result<(), Failure> {
         printer.question(&targets::list(&shown));
         confirm("list")?;
     }
-    let signer = signer(&args.key, &args.passphrase)?;
+    let signer = role_signer(&args.key, &args.passphrase)?;
     let signed = stage.clone().sign(&*signer).map_err(failed)?;
     replace(&args.file, signed.bytes())?;
     show(&View { stage: &signed, ..shown }, printer);

@@ -11,14 +11,14 @@ use serde_json::json;
 
 use super::{proof_path, read_policy, read_record, write};
 use crate::args::KeyArgs;
-use crate::commands::keys::signer;
+use crate::commands::keys::note_signer;
 use crate::error::{Failure, Fault};
 use crate::printer::Printer;
 use crate::render;
 
 /// Makes an empty ledger.
 pub fn init(folder: &Path, name: &str, key: &KeyArgs, printer: &Printer) -> Result<(), Failure> {
-    let secret = signer(&key.key, &key.passphrase)?;
+    let secret = note_signer(&key.key, &key.passphrase)?;
     let name =
         name.parse().map_err(|error: ledger::note::KeyError| Failure::from_error(Fault::User, &error))?;
     let signer = NoteSigner::new(name, secret.as_ref());
@@ -45,7 +45,7 @@ pub fn append(
     let policy = read_policy(policy)?;
     let records = releases.iter().map(|path| read_record(path)).collect::<Result<Vec<_>, _>>()?;
     let entries: Vec<_> = records.iter().map(ledger::record::ReleaseRecord::to_bytes).collect();
-    let secret = signer(&key.key, &key.passphrase)?;
+    let secret = note_signer(&key.key, &key.passphrase)?;
     let log = policy.logs().iter().find(|log| log.key.key() == secret.public());
     let Some(log) = log else {
         return Err(Failure::new(Fault::User, "the key is that of no ledger in the policy"));

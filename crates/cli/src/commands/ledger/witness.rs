@@ -13,7 +13,7 @@ use ledger::witness::{Answer, KnownLog, Witness};
 use serde_json::json;
 
 use crate::args::KeyArgs;
-use crate::commands::keys::signer;
+use crate::commands::keys::note_signer;
 use crate::commands::release::now;
 use crate::commands::stop_on_signals;
 use crate::error::{Failure, Fault};
@@ -36,7 +36,7 @@ pub fn serve(
     printer: &Arc<Printer>,
 ) -> Result<(), Failure> {
     let user = |error: &(dyn std::error::Error + 'static)| Failure::from_error(Fault::User, error);
-    let secret = signer(&identity.key.key, &identity.key.passphrase)?;
+    let secret = note_signer(&identity.key.key, &identity.key.passphrase)?;
     let name: ledger::note::KeyName =
         identity.name.parse().map_err(|error: ledger::note::KeyError| user(&error))?;
     let key = Cosigner::new(name.clone(), secret.as_ref()).key().clone();

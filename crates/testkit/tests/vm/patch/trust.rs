@@ -146,13 +146,13 @@ fn stale(depot: &Path, place: &Path) {
     let maker = maker();
     let signer = |name: &str| {
         let key = StoredKey::read(&maker.join("keys").join(name)).expect("a key");
-        key.signer(None).expect("opens")
+        key.role_signer(None).expect("opens")
     };
     let (maker_key, online) = (signer("maker.key"), signer("online.key"));
     let root = fs::read(maker.join("1.root.json")).expect("a root");
     let now =
         std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_secs();
-    let signers: [&dyn keys::Sign; 2] = [maker_key.as_ref(), online.as_ref()];
+    let signers: [&dyn keys::role::RoleSign; 2] = [maker_key.as_ref(), online.as_ref()];
     let signing =
         Signing { root: &root, signers: &signers, now: now - 30 * 24 * 3600, fresh_days: 1, signed: None };
     let folder = depot::DepotFolder::open(place).expect("a depot");
