@@ -102,7 +102,7 @@ impl DepotFolder {
             .truncate(false)
             .open(&path)
             .map_err(io("open", &path))?;
-        match file.try_lock() {
+        match ledger::locks::take(&file) {
             Ok(()) => Ok(Lock { _file: file }),
             Err(TryLockError::WouldBlock) => Err(DepotError::Busy { path: self.path.clone() }),
             Err(TryLockError::Error(source)) => Err(io("lock", &path)(source)),

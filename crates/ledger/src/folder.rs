@@ -8,6 +8,7 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
+use crate::locks;
 use crate::read::{AccessError, ReadLog};
 use crate::store::Store;
 
@@ -105,7 +106,7 @@ impl Writer {
         fs::create_dir_all(&private).map_err(io(&private))?;
         let place = folder.path.join(LOCK);
         let lock = File::options().create(true).append(true).open(&place).map_err(io(&place))?;
-        match lock.try_lock() {
+        match locks::take(&lock) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err(FolderError::Busy { path: folder.path }),
             Err(TryLockError::Error(source)) => return Err(io(&place)(source)),

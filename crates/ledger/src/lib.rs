@@ -18,6 +18,7 @@ pub mod enter;
 pub mod folder;
 #[cfg(feature = "http")]
 pub mod http;
+pub mod locks;
 pub mod log;
 pub mod merkle;
 pub mod monitor;

@@ -50,7 +50,7 @@ impl Room {
         let path = folder.join(LOCK);
         let lock = File::options().read(true).append(true).create(true).open(&path);
         let lock = lock.map_err(io("open", &path))?;
-        match lock.try_lock() {
+        match ledger::locks::take(&lock) {
             Ok(()) => Ok(Self { folder, _lock: lock }),
             Err(TryLockError::WouldBlock) => Err(DepotError::Busy { path: depot.path().to_owned() }),
             Err(TryLockError::Error(source)) => Err(io("lock", &path)(source)),
