@@ -109,7 +109,9 @@ pub enum NoPlan {
         running: String,
     },
     /// No object that fits.
-    #[error("the depot has no way from {running} to {version} that this machine has the memory for")]
+    #[error(
+        "the depot has no way from {running} to {version} for this machine: neither a full image nor a patch from it, that it has the memory for"
+    )]
     NoWay {
         /// The release.
         version: String,
@@ -157,6 +159,8 @@ pub fn newer_state(question: &Question<'_>) -> Newer {
     match plan(&Question { again: Again::Yes, wanted: Wanted::Newest, ..*question }) {
         Ok(_) => Newer::Available,
         Err(NoPlan::Held { .. }) => Newer::Held,
+        // Never `current` because the way is missing: a person has to bring the full image.
+        Err(NoPlan::NoWay { .. }) => Newer::Available,
         Err(_) => Newer::None,
     }
 }
@@ -266,6 +270,15 @@ mod tests {
         let fallen = BTreeSet::from([id(3)]);
         assert_eq!(versions(&question(&index, &fallen)), ["1.1.0"]);
         assert!(versions(&Question { running: "2.0.0", ..question(&index, &nothing) }).is_empty());
+    }
+
+    #[test]
+    fn a_newer_release_without_a_way_is_no_reason_to_call_this_one_current() {
+        let (mut index, nothing) = (index(), BTreeSet::new());
+        index.releases = vec![release("1.1.0", 2, &[(Some(9), 5, 1)])];
+        let stuck = question(&index, &nothing);
+        assert!(matches!(plan(&stuck), Err(NoPlan::NoWay { .. })));
+        assert_eq!(newer_state(&stuck), Newer::Available);
     }
 
     #[test]
